@@ -1,0 +1,154 @@
+//! How a database is opened: every option with its unit, its default and the reason for it.
+
+use crate::error::{Result, SynaError};
+
+/// When an append is allowed to return, and what survives which accident.
+///
+/// No mode reorders: whatever is recovered is a prefix of the commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Durability {
+    /// An append returns when its group is synced; it survives power loss. The default, because
+    /// the file may be the only copy of the data.
+    #[default]
+    Full,
+    /// An append returns when its bytes are with the operating system (one write call). It
+    /// survives `kill -9`; after power loss a prefix is left. A sync runs in the background after
+    /// every 64 MiB.
+    Os,
+    /// An append returns when its bytes are in the writer's buffer, where this process sees them.
+    /// A kill loses at most the buffer; `flush()` hands it to the operating system, `sync()` makes
+    /// it durable.
+    Buffered {
+        /// Size of the buffer in bytes, 4 KiB to 16 MiB. Above it the buffer is written out.
+        size_bytes: usize,
+        /// Age in milliseconds, at least 1, at which the buffer is written out all the same.
+        interval_ms: u64,
+    },
+}
+
+impl Durability {
+    /// `Buffered` with a buffer of 256 KiB written out at the latest after 100 ms: large enough
+    /// that the write call costs a few nanoseconds an append, small enough to lose little.
+    pub const BUFFERED: Durability =
+        Durability::Buffered { size_bytes: 256 << 10, interval_ms: 100 };
+}
+
+/// Whether opening may create the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Create {
+    /// Open the file, or create it where there is none (an empty file counts as none).
+    #[default]
+    IfMissing,
+    /// The file must exist.
+    Never,
+    /// The file must not exist.
+    New,
+}
+
+/// Options of a database. `DbConfig::default()` is what [`SynaDB::new`](crate::SynaDB::new) uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DbConfig {
+    /// When an append returns. Default [`Durability::Full`].
+    pub durability: Durability,
+    /// Whether opening may create the file. Default [`Create::IfMissing`].
+    pub create: Create,
+    /// Bytes of decoded points kept in memory before the largest tails are sealed into chunks;
+    /// default 64 MiB. At most 32 points a key stay beyond it.
+    pub tail_budget_bytes: usize,
+    /// Age in milliseconds at which a read-only handle looks for new commits by itself before it
+    /// answers; default 1. 0 looks every time, `u64::MAX` only on `refresh()`.
+    pub refresh_interval_ms: u64,
+    /// Write to databases on NFS, SMB and FUSE, whose locks and mapped reads are not reliable.
+    /// Default false: they are refused.
+    pub allow_network_fs: bool,
+}
+
+impl Default for DbConfig {
+    fn default() -> Self {
+        DbConfig {
+            durability: Durability::Full,
+            create: Create::IfMissing,
+            tail_budget_bytes: 64 << 20,
+            refresh_interval_ms: 1,
+            allow_network_fs: false,
+        }
+    }
+}
+
+impl DbConfig {
+    /// Sets when an append returns.
+    #[must_use]
+    pub fn with_durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// The classic switch: `true` is [`Durability::Full`], `false` is [`Durability::Os`].
+    #[must_use]
+    pub fn with_sync_on_write(self, sync_on_write: bool) -> Self {
+        self.with_durability(if sync_on_write { Durability::Full } else { Durability::Os })
+    }
+
+    /// Sets whether opening may create the file.
+    #[must_use]
+    pub fn with_create(mut self, create: Create) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// Sets how many bytes of decoded points stay in memory before tails are sealed.
+    #[must_use]
+    pub fn with_tail_budget_bytes(mut self, bytes: usize) -> Self {
+        self.tail_budget_bytes = bytes;
+        self
+    }
+
+    /// Sets the age at which a read-only handle refreshes by itself.
+    #[must_use]
+    pub fn with_refresh_interval_ms(mut self, interval_ms: u64) -> Self {
+        self.refresh_interval_ms = interval_ms;
+        self
+    }
+
+    /// Allows writing to databases on network file systems.
+    #[must_use]
+    pub fn with_allow_network_fs(mut self, allow: bool) -> Self {
+        self.allow_network_fs = allow;
+        self
+    }
+
+    /// Refuses values outside of their documented ranges.
+    pub(crate) fn check(&self) -> Result<()> {
+        if let Durability::Buffered { size_bytes, interval_ms } = self.durability {
+            if !(4 << 10..=16 << 20).contains(&size_bytes) {
+                return Err(SynaError::InvalidOption {
+                    option: "durability: size_bytes",
+                    what: "it must be between 4 KiB and 16 MiB",
+                });
+            }
+            if interval_ms == 0 {
+                return Err(SynaError::InvalidOption {
+                    option: "durability: interval_ms",
+                    what: "it must be at least 1",
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The first option in which two configurations of one open database differ.
+    pub(crate) fn conflict(&self, other: &DbConfig) -> Option<&'static str> {
+        if self.durability != other.durability {
+            Some("durability")
+        } else if self.tail_budget_bytes != other.tail_budget_bytes {
+            Some("tail_budget_bytes")
+        } else if self.allow_network_fs != other.allow_network_fs {
+            Some("allow_network_fs")
+        } else {
+            None
+        }
+    }
+}

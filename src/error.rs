@@ -1,0 +1,344 @@
+//! What can go wrong, as one enum whose variants carry the facts.
+//!
+//! A caller never has to search a message: what decides the next step (an offset, a path, a
+//! process id, a limit) is a field. Internal code uses the same type; wrong input and wrong files
+//! are errors, broken invariants of our own are panics.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use crate::atom::AtomKind;
+
+/// Shorthand for results of this crate.
+pub type Result<T, E = SynaError> = std::result::Result<T, E>;
+
+/// Everything that a call of this crate may report.
+///
+/// The `Display` text is a sentence that names the thing and, where there is one, the way out.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum SynaError {
+    /// The file's magic is not SynaDB's. The file was not touched.
+    #[error("{} is not a SynaDB database ({what}); it was left untouched", path.display())]
+    NotADatabase {
+        /// The file that was opened.
+        path: PathBuf,
+        /// What was found instead.
+        what: &'static str,
+    },
+    /// The path names a folder.
+    #[error("{} is a folder; name a file", path.display())]
+    IsDirectory {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// The path names something that is neither a file nor a folder (a FIFO, a device, a socket).
+    #[error("{} is not a regular file", path.display())]
+    NotARegularFile {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// The database does not exist and the call was not allowed to create it.
+    #[error("there is no database at {}", path.display())]
+    NotFound {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// The database exists and the call asked for a new one.
+    #[error("{} exists already", path.display())]
+    AlreadyExists {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// The file was written by a newer major version of the format.
+    #[error(
+        "{} has format version {major}.{minor}; this build reads up to {supported}: \
+         use a newer SynaDB", path.display()
+    )]
+    UnsupportedVersion {
+        /// The file that was opened.
+        path: PathBuf,
+        /// Major version found.
+        major: u16,
+        /// Minor version found.
+        minor: u16,
+        /// Newest major version this build reads.
+        supported: u16,
+    },
+    /// The file uses a feature that this build does not know.
+    #[error("the file uses an unknown {what} ({value:#x}) at offset {offset}: use a newer SynaDB")]
+    UnsupportedFeature {
+        /// Which feature: a flag, an entry kind, an encoding, a feature bit of the header.
+        what: &'static str,
+        /// The value found.
+        value: u64,
+        /// Where it stands in the file.
+        offset: u64,
+    },
+    /// Stored bytes are damaged. Nothing was changed on disk.
+    #[error(
+        "damage at offset {offset}: {what}; the last good commit ends at {last_good}{}; \
+         nothing was changed, `salvage` copies what is intact to a new file",
+        NextGood(*next_good)
+    )]
+    Corrupt {
+        /// Where the damage was noticed.
+        offset: u64,
+        /// End of the last commit before it that is intact.
+        last_good: u64,
+        /// The next intact entry after it, if one was looked for and found.
+        next_good: Option<u64>,
+        /// What contradicts what.
+        what: &'static str,
+    },
+    /// Another process writes to this database.
+    #[error("{} is open for writing in another process{}; open it read-only",
+        path.display(), Pid(*pid))]
+    Locked {
+        /// The database.
+        path: PathBuf,
+        /// The process that holds the lock, where the system tells.
+        pid: Option<u32>,
+    },
+    /// The database is open in this process with other options.
+    #[error("{} is already open in this process with another {option}", path.display())]
+    OptionsConflict {
+        /// The database.
+        path: PathBuf,
+        /// The first option that differs.
+        option: &'static str,
+    },
+    /// An option has a value that is not allowed.
+    #[error("option {option}: {what}")]
+    InvalidOption {
+        /// The option.
+        option: &'static str,
+        /// What is allowed.
+        what: &'static str,
+    },
+    /// The file at the path is no longer the one that was opened.
+    #[error("the file at {} was replaced or removed by somebody else; open it again", path.display())]
+    Detached {
+        /// The path as opened.
+        path: PathBuf,
+    },
+    /// The handle was inherited by a forked child.
+    #[error("this handle belongs to the parent process; open the database again in the child")]
+    ForkedHandle,
+    /// No open database is bound to the path.
+    #[error("{} is not open", path.display())]
+    NotOpen {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// The database was closed.
+    #[error("the database was closed")]
+    Closed,
+    /// A sync failed, so the state of the newest bytes on the medium is unknown.
+    ///
+    /// Reads go on; writes are refused until the database is opened again.
+    #[error("writes are refused since {operation} failed ({source}): close and open again")]
+    Poisoned {
+        /// The operation that failed.
+        operation: &'static str,
+        /// The error the operating system gave then.
+        source: SharedIo,
+    },
+    /// The handle was opened for reading only.
+    #[error("this handle is read-only")]
+    ReadOnly,
+    /// A rewrite of the file is already running.
+    #[error("a rewrite of this database is running already; wait for it to end")]
+    Busy,
+    /// The key is empty.
+    #[error("a key must not be empty")]
+    EmptyKey,
+    /// The key has more than 65,535 bytes.
+    #[error("a key has at most 65535 bytes, this one has {len}")]
+    KeyTooLong {
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// The value is larger than the file's limit.
+    #[error("a value has at most {max} bytes in this file, this one has {len}")]
+    ValueTooLarge {
+        /// Its encoded length in bytes.
+        len: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// A batch is larger than one chunk or one group may be.
+    #[error("{what} has {len} bytes, more than {max}: split it")]
+    BatchTooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// Its length in bytes.
+        len: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// Two columns that belong together have different lengths.
+    #[error("{timestamps} timestamps came with {values} values")]
+    LengthMismatch {
+        /// Number of timestamps.
+        timestamps: usize,
+        /// Number of values.
+        values: usize,
+    },
+    /// The key has no point (it never had one, or it was deleted).
+    #[error("there is no key {key:?}")]
+    KeyNotFound {
+        /// The key asked for.
+        key: String,
+    },
+    /// The value is of another kind than the caller asked for.
+    #[error("key {key:?} holds {found}, not {expected}")]
+    TypeMismatch {
+        /// The key asked for.
+        key: String,
+        /// The kind the caller wanted.
+        expected: AtomKind,
+        /// The kind that is stored.
+        found: AtomKind,
+    },
+    /// The glob pattern cannot be read.
+    #[error("pattern {pattern:?}: {what}")]
+    InvalidPattern {
+        /// The pattern as given.
+        pattern: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The folder is on a network file system, where locks and mapped reads cannot be trusted.
+    #[error(
+        "{} is on {file_system}, where locks and mapped reads are not reliable: \
+         put it on a local disk or set `allow_network_fs`", path.display()
+    )]
+    NetworkFileSystem {
+        /// The database.
+        path: PathBuf,
+        /// The kind of file system found.
+        file_system: &'static str,
+    },
+    /// The file has other hard links, which a rewrite would tear apart.
+    #[error("{} has {links} hard links; a rewrite would leave the others behind", path.display())]
+    HardLinked {
+        /// The database.
+        path: PathBuf,
+        /// Number of links.
+        links: u64,
+    },
+    /// A torn tail is so long that cutting it might throw away too much.
+    #[error(
+        "{len} bytes of whole commits lie after damage at offset {offset} and are not known to be \
+         durable; that is more than is cut by itself: use `salvage`"
+    )]
+    TornTailTooLong {
+        /// Where the tail begins.
+        offset: u64,
+        /// How many bytes would go.
+        len: u64,
+    },
+    /// An allocation whose size the data decides was refused by the system.
+    #[error("no memory for {bytes} bytes")]
+    OutOfMemory {
+        /// What was asked for.
+        bytes: u64,
+    },
+    /// Bytes could not be encoded or decoded as an `Atom`.
+    #[error("an atom could not be {operation}: {what}")]
+    Serialization {
+        /// `encoded` or `decoded`.
+        operation: &'static str,
+        /// What was wrong.
+        what: String,
+    },
+    /// The operating system refused an operation.
+    #[error("{operation} {}: {source}", path.display())]
+    Io {
+        /// What was being done: `open`, `read`, `write`, `sync`, ...
+        operation: &'static str,
+        /// The file or folder it was done to.
+        path: PathBuf,
+        /// The system's own error.
+        source: SharedIo,
+    },
+}
+
+impl SynaError {
+    /// Wraps what the operating system said, with the operation and the file it concerns.
+    pub(crate) fn io(operation: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        SynaError::Io { operation, path: path.into(), source: SharedIo::new(source) }
+    }
+
+    /// The operating system's error kind, if this error carries one.
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            SynaError::Io { source, .. } | SynaError::Poisoned { source, .. } => {
+                Some(source.kind())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// An [`io::Error`] that can be cloned, because one failed sync answers many waiting appends.
+#[derive(Clone)]
+pub struct SharedIo(std::sync::Arc<io::Error>);
+
+impl SharedIo {
+    pub(crate) fn new(error: io::Error) -> Self {
+        SharedIo(std::sync::Arc::new(error))
+    }
+
+    /// The kind of the error.
+    pub fn kind(&self) -> io::ErrorKind {
+        self.0.kind()
+    }
+
+    /// The operating system's error number, if there is one.
+    pub fn raw_os_error(&self) -> Option<i32> {
+        self.0.raw_os_error()
+    }
+}
+
+impl fmt::Debug for SharedIo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for SharedIo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl std::error::Error for SharedIo {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+struct NextGood(Option<u64>);
+
+impl fmt::Display for NextGood {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(offset) => write!(f, ", the next good entry stands at {offset}"),
+            None => Ok(()),
+        }
+    }
+}
+
+struct Pid(Option<u32>);
+
+impl fmt::Display for Pid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(pid) => write!(f, " (process {pid})"),
+            None => Ok(()),
+        }
+    }
+}
