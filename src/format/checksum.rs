@@ -1,0 +1,114 @@
+//! CRC32C, the only checksum of the format, and the arithmetic on it that recovery needs.
+
+/// CRC32C of `bytes`.
+#[inline]
+pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
+    crc32c::crc32c(bytes)
+}
+
+/// CRC32C of what `crc` covers followed by `bytes`.
+#[inline]
+pub(crate) fn extend(crc: u32, bytes: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc, bytes)
+}
+
+/// CRC32C of `a` followed by `b`, from the checksums of both and the length of `b`.
+fn combine(a: u32, b: u32, len_b: u64) -> u32 {
+    // A length of file bytes always fits: 64-bit targets only.
+    crc32c::crc32c_combine(a, b, usize::try_from(len_b).unwrap_or(usize::MAX))
+}
+
+/// The salt of a file and the checksum state after it, from which every `body_crc` starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Salt {
+    bytes: [u8; 16],
+    crc: u32,
+}
+
+impl Salt {
+    pub(crate) fn new(bytes: [u8; 16]) -> Self {
+        Salt { bytes, crc: crc32c(&bytes) }
+    }
+
+    pub(crate) fn bytes(&self) -> [u8; 16] {
+        self.bytes
+    }
+
+    /// What stands for the `head_crc` of the entry before the first one.
+    pub(crate) fn chain_start(&self) -> u32 {
+        self.crc
+    }
+
+    /// The checksum state after the salt and an offset.
+    #[inline]
+    pub(crate) fn at(&self, offset: u64) -> u32 {
+        extend(self.crc, &offset.to_le_bytes())
+    }
+}
+
+/// Checksums of arbitrary ranges of one long run of bytes, each in time independent of its length.
+///
+/// The search for the next good entry tries an entry at every eighth byte of a damaged file, and a
+/// hostile file claims a length of 64 MiB at each of them: hashing every claim would take time
+/// quadratic in the file. A CRC is linear, so the checksum of a range follows from the checksums
+/// of the two prefixes that end where it begins and ends. Prefixes are kept every
+/// [`PrefixChecksums::STEP`] bytes; what is left over at both ends is hashed.
+pub(crate) struct PrefixChecksums<'a> {
+    bytes: &'a [u8],
+    prefixes: Vec<u32>,
+}
+
+impl<'a> PrefixChecksums<'a> {
+    /// Bytes between two kept prefixes: memory is 1/128 of the bytes covered.
+    const STEP: usize = 512;
+
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        let mut prefixes = Vec::with_capacity(bytes.len() / Self::STEP + 1);
+        let mut crc = 0;
+        prefixes.push(crc);
+        for step in bytes.chunks_exact(Self::STEP) {
+            crc = extend(crc, step);
+            prefixes.push(crc);
+        }
+        PrefixChecksums { bytes, prefixes }
+    }
+
+    /// The checksum of everything before `end`.
+    fn prefix(&self, end: usize) -> Option<u32> {
+        let crc = *self.prefixes.get(end / Self::STEP)?;
+        Some(extend(crc, self.bytes.get(end - end % Self::STEP..end)?))
+    }
+
+    /// `crc` extended by the bytes `[start, end)`; `None` if they lie outside.
+    pub(crate) fn extend(&self, crc: u32, start: usize, end: usize) -> Option<u32> {
+        if end.checked_sub(start)? <= 4 * Self::STEP {
+            return Some(extend(crc, self.bytes.get(start..end)?));
+        }
+        let len = (end - start) as u64;
+        // crc(prefix + range) = shift(crc(prefix)) ^ crc(range), and combining with 0 is the shift.
+        let range = self.prefix(end)? ^ combine(self.prefix(start)?, 0, len);
+        Some(combine(crc, range, len))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_polynomial_is_castagnoli() {
+        assert_eq!(crc32c(b"123456789"), 0xe306_9283);
+    }
+
+    #[test]
+    fn ranges_by_prefixes_equal_hashing_them() {
+        let bytes: Vec<u8> = (0..9000u32).map(|i| (i * i % 251) as u8).collect();
+        let prefixes = PrefixChecksums::new(&bytes);
+        for (start, end) in [(0, 0), (0, 9000), (1, 8999), (511, 513), (512, 8704), (3, 7000)] {
+            let expected = extend(77, &bytes[start..end]);
+            assert_eq!(prefixes.extend(77, start, end), Some(expected), "{start}..{end}");
+        }
+        assert_eq!(prefixes.extend(0, 0, 9001), None);
+        assert_eq!(prefixes.extend(0, 5, 4), None);
+    }
+}

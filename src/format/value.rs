@@ -1,0 +1,183 @@
+//! The value of a put: the bincode encoding of its [`Atom`].
+//!
+//! bincode is no longer maintained, so nothing else of the crate knows of it. Its bytes under
+//! `config::legacy()` (little-endian, fixed widths) are simple enough to be stated here, and the
+//! tests pin them: a `u32` variant number (Null 0, Float 1, Int 2, Text 3, Bytes 4), then the
+//! double's or the integer's eight bytes, or a `u64` length and as many bytes.
+
+use crate::atom::{Atom, AtomKind};
+use crate::error::SynaError;
+
+use super::bytes::{u32_at, u64_at};
+
+/// No put is larger in any file; bincode checks every length it reads against this.
+const SIZE_MAX: usize = 1 << 31;
+
+/// Bytes before the content of a text or bytes value.
+pub(crate) const BLOB_PREFIX: usize = 12;
+
+fn config() -> impl bincode::config::Config {
+    bincode::config::legacy().with_limit::<SIZE_MAX>()
+}
+
+/// Length of the encoded atom in bytes.
+pub(crate) fn encoded_len(atom: &Atom) -> u64 {
+    match atom {
+        Atom::Null => 4,
+        Atom::Float(_) | Atom::Int(_) => 12,
+        Atom::Text(text) => (BLOB_PREFIX + text.len()) as u64,
+        Atom::Bytes(bytes) => (BLOB_PREFIX + bytes.len()) as u64,
+    }
+}
+
+/// The encoded atom.
+pub(crate) fn encode(atom: &Atom) -> Result<Vec<u8>, SynaError> {
+    bincode::serde::encode_to_vec(atom, config())
+        .map_err(|error| SynaError::Serialization { operation: "encoded", what: error.to_string() })
+}
+
+/// The encoded number or null, without an allocation: what most puts are.
+#[inline]
+pub(crate) fn encode_number(kind: AtomKind, bits: u64) -> ([u8; 12], usize) {
+    let mut value = [0; 12];
+    let [k0, k1, k2, k3, rest @ ..] = &mut value;
+    [*k0, *k1, *k2, *k3] = u32::from(kind as u8).to_le_bytes();
+    *rest = bits.to_le_bytes();
+    (value, if kind == AtomKind::Null { 4 } else { 12 })
+}
+
+/// A stored value, its text or bytes still in place.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum StoredAtom<'a> {
+    /// Null (bits 0), a double's bits, or an integer's.
+    Number(AtomKind, u64),
+    Text(&'a str),
+    Bytes(&'a [u8]),
+}
+
+impl StoredAtom<'_> {
+    pub(crate) fn kind(&self) -> AtomKind {
+        match self {
+            StoredAtom::Number(kind, _) => *kind,
+            StoredAtom::Text(_) => AtomKind::Text,
+            StoredAtom::Bytes(_) => AtomKind::Bytes,
+        }
+    }
+
+    pub(crate) fn to_atom(self) -> Atom {
+        match self {
+            StoredAtom::Number(kind, bits) => number(kind, bits),
+            StoredAtom::Text(text) => Atom::Text(text.to_owned()),
+            StoredAtom::Bytes(bytes) => Atom::Bytes(bytes.to_vec()),
+        }
+    }
+}
+
+/// The atom of a null or number given by its bits.
+#[inline]
+pub(crate) fn number(kind: AtomKind, bits: u64) -> Atom {
+    match kind {
+        AtomKind::Float => Atom::Float(f64::from_bits(bits)),
+        AtomKind::Int => Atom::Int(bits.cast_signed()),
+        _ => Atom::Null,
+    }
+}
+
+/// Reads a stored value in place. Nothing may be left over.
+///
+/// This reads the bytes that [`encode`] writes without bincode's copy of texts; the tests hold one
+/// against the other.
+#[inline]
+pub(crate) fn decode(value: &[u8]) -> Result<StoredAtom<'_>, &'static str> {
+    let variant = u32_at(value, 0).ok_or("a value shorter than its variant number")?;
+    let kind = u8::try_from(variant).ok().and_then(AtomKind::from_u8);
+    match kind.ok_or("a value of an unknown variant")? {
+        AtomKind::Null if value.len() == 4 => Ok(StoredAtom::Number(AtomKind::Null, 0)),
+        kind @ (AtomKind::Float | AtomKind::Int) if value.len() == 12 => {
+            Ok(StoredAtom::Number(kind, u64_at(value, 4).unwrap_or_default()))
+        }
+        kind @ (AtomKind::Text | AtomKind::Bytes) => {
+            let bytes = value.get(BLOB_PREFIX..).ok_or("a value shorter than its length field")?;
+            if u64_at(value, 4) != Some(bytes.len() as u64) {
+                return Err("a value whose length field and length disagree");
+            }
+            if kind == AtomKind::Bytes {
+                return Ok(StoredAtom::Bytes(bytes));
+            }
+            let text = std::str::from_utf8(bytes).map_err(|_| "a text that is not UTF-8")?;
+            Ok(StoredAtom::Text(text))
+        }
+        _ => Err("a value whose variant and length disagree"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn golden_bytes() {
+        for (atom, bytes) in [
+            (Atom::Null, &b"\0\0\0\0"[..]),
+            (Atom::Float(1.5), b"\x01\0\0\0\0\0\0\0\0\0\xf8\x3f"),
+            (Atom::Int(-2), b"\x02\0\0\0\xfe\xff\xff\xff\xff\xff\xff\xff"),
+            (Atom::Text("a\0b".into()), b"\x03\0\0\0\x03\0\0\0\0\0\0\0a\0b"),
+            (Atom::Bytes(vec![255, 0]), b"\x04\0\0\0\x02\0\0\0\0\0\0\0\xff\0"),
+        ] {
+            assert_eq!(encode(&atom).unwrap(), bytes);
+            assert_eq!(encoded_len(&atom), bytes.len() as u64);
+            assert_eq!(decode(bytes).unwrap().to_atom(), atom);
+        }
+    }
+
+    fn atoms() -> impl Strategy<Value = Atom> {
+        prop_oneof![
+            Just(Atom::Null),
+            any::<u64>().prop_map(|bits| Atom::Float(f64::from_bits(bits))),
+            any::<i64>().prop_map(Atom::Int),
+            any::<String>().prop_map(Atom::Text),
+            proptest::collection::vec(any::<u8>(), 0..300).prop_map(Atom::Bytes),
+        ]
+    }
+
+    fn bits(atom: &Atom) -> Option<u64> {
+        atom.as_float().map(f64::to_bits)
+    }
+
+    proptest! {
+        #[test]
+        fn reading_in_place_equals_bincode(atom in atoms()) {
+            let bytes = encode(&atom).unwrap();
+            let (ours, (theirs, used)): (Atom, (Atom, usize)) = (
+                decode(&bytes).unwrap().to_atom(),
+                bincode::serde::decode_from_slice(&bytes, config()).unwrap(),
+            );
+            prop_assert_eq!(used, bytes.len());
+            prop_assert_eq!(bits(&ours), bits(&theirs));
+            prop_assert_eq!(bits(&ours), bits(&atom));
+            if bits(&atom).is_none() {
+                prop_assert_eq!(&ours, &theirs);
+                prop_assert_eq!(&ours, &atom);
+            }
+            if let StoredAtom::Number(kind, bits) = decode(&bytes).unwrap() {
+                let (short, len) = encode_number(kind, bits);
+                prop_assert_eq!(&short[..len], &bytes[..]);
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_refused_where_bincode_refuses_them(
+            variant in 0u32..7,
+            rest in proptest::collection::vec(any::<u8>(), 0..24),
+        ) {
+            let mut bytes = variant.to_le_bytes().to_vec();
+            bytes.extend_from_slice(&rest);
+            let theirs: Option<(Atom, usize)> =
+                bincode::serde::decode_from_slice(&bytes, config()).ok();
+            let whole = theirs.filter(|(_, used)| *used == bytes.len());
+            prop_assert_eq!(decode(&bytes).is_ok(), whole.is_some());
+        }
+    }
+}
