@@ -1,0 +1,287 @@
+//! Reading a key's history as of one commit.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::atom::{Atom, AtomKind, Point};
+use crate::column::Points;
+use crate::error::Result;
+use crate::format::value;
+use crate::log::LogFile;
+
+use super::chunk::{LoadedChunk, read_large_put};
+use super::history::{KeySlot, Segment, SegmentBody, Version};
+use super::latest::Latest;
+
+/// Some rows of a key as of a commit: where they lie, and a copy of those in the tail.
+///
+/// Owns all it needs, so it stays valid whatever is appended, sealed, deleted or rewritten.
+pub(crate) struct HistoryView {
+    /// The rows asked for, cut to those that are live.
+    rows: Range<u64>,
+    segments: Vec<Arc<Segment>>,
+    tail_row: u64,
+    tail: Points,
+}
+
+/// The point of a slot's latest value, unless it lies in the history.
+pub(crate) fn point_of_latest(latest: Latest) -> Option<Point> {
+    match latest {
+        Latest::Number { timestamp, kind, bits } => {
+            Some(Point { timestamp, value: value::number(kind, bits) })
+        }
+        Latest::Absent | Latest::InHistory => None,
+    }
+}
+
+/// The chunk of a segment, its header read at the first call.
+pub(crate) fn load_chunk(log: &LogFile, key: &str, segment: &Segment) -> Result<Arc<LoadedChunk>> {
+    let SegmentBody::Chunk { offset, val_len, loaded } = &segment.body else {
+        unreachable!("only chunk segments are loaded as chunks");
+    };
+    if let Some(chunk) = loaded.get() {
+        return Ok(Arc::clone(chunk));
+    }
+    let chunk = LoadedChunk::load(log, key, *offset, *val_len, segment.first_row, segment.rows)?;
+    Ok(Arc::clone(loaded.get_or_init(|| Arc::new(chunk))))
+}
+
+impl KeySlot {
+    /// The version a reader of the commits up to `commit_end` sees.
+    pub(crate) fn version_at(&self, commit_end: u64) -> Version {
+        self.history.lock().version_at(commit_end)
+    }
+
+    /// The rows that `wanted` picks from the version at `commit_end`.
+    pub(crate) fn view(
+        &self,
+        commit_end: u64,
+        wanted: impl FnOnce(Version) -> Range<u64>,
+    ) -> HistoryView {
+        let history = self.history.lock();
+        let version = history.version_at(commit_end);
+        let rows = wanted(version);
+        let rows = rows.start.max(version.live_from)..rows.end.min(version.rows);
+        let none =
+            HistoryView { rows: 0..0, segments: Vec::new(), tail_row: 0, tail: Points::new() };
+        if rows.is_empty() {
+            return none;
+        }
+        let Some((stored, tail_row)) = history.rows_of(version) else { return none };
+        let first = stored.segments.partition_point(|segment| segment.end_row() <= rows.start);
+        let end = stored.segments.partition_point(|segment| segment.first_row < rows.end);
+        let segments = stored.segments.get(first..end).unwrap_or_default().to_vec();
+        let from = rows.start.max(tail_row) - tail_row;
+        let to = rows.end.max(tail_row) - tail_row;
+        let in_memory = |row: u64| usize::try_from(row).unwrap_or(usize::MAX);
+        let tail = if from < to {
+            stored.tail.slice(in_memory(from)..in_memory(to))
+        } else {
+            Points::new()
+        };
+        HistoryView { rows, segments, tail_row: tail_row + from, tail }
+    }
+
+    /// The newest point as of a commit, wherever it lies.
+    pub(crate) fn newest_point(&self, log: &LogFile, commit_end: u64) -> Result<Option<Point>> {
+        let view = self.view(commit_end, |version| version.rows.saturating_sub(1)..version.rows);
+        view.point(log, &self.key, view.rows.start)
+    }
+}
+
+impl HistoryView {
+    pub(crate) fn rows(&self) -> Range<u64> {
+        self.rows.clone()
+    }
+
+    /// All points, oldest first.
+    pub(crate) fn read(&self, log: &LogFile, key: &str) -> Result<Vec<Point>> {
+        let mut points = Vec::new();
+        self.for_each(log, key, |batch, rows| {
+            points.extend(rows.map(|row| batch.point(row)));
+        })?;
+        Ok(points)
+    }
+
+    /// The points whose timestamps lie in `timestamps`, in append order.
+    pub(crate) fn read_range(
+        &self,
+        log: &LogFile,
+        key: &str,
+        timestamps: &Range<i64>,
+    ) -> Result<Vec<Point>> {
+        let mut points = Vec::new();
+        let overlaps = |segment: &Segment| {
+            segment.timestamp_max >= timestamps.start && segment.timestamp_min < timestamps.end
+        };
+        self.for_each_where(log, key, overlaps, |batch, rows| {
+            for row in rows {
+                if batch.timestamps().get(row).is_some_and(|t| timestamps.contains(t)) {
+                    points.push(batch.point(row));
+                }
+            }
+        })?;
+        Ok(points)
+    }
+
+    /// The doubles among the points, in append order.
+    pub(crate) fn read_floats(&self, log: &LogFile, key: &str) -> Result<Vec<f64>> {
+        let mut floats = Vec::new();
+        self.for_each(log, key, |batch, rows| {
+            let float = |row| {
+                (batch.kind(row) == AtomKind::Float).then(|| f64::from_bits(batch.number_bits(row)))
+            };
+            floats.extend(rows.filter_map(float));
+        })?;
+        Ok(floats)
+    }
+
+    /// Which kinds occur.
+    pub(crate) fn kinds(&self, log: &LogFile, key: &str) -> Result<[bool; 5]> {
+        let mut found = [false; 5];
+        self.for_each(log, key, |batch, rows| {
+            let mut note = |kind: AtomKind| {
+                if let Some(found) = found.get_mut(kind as usize) {
+                    *found = true;
+                }
+            };
+            match batch.uniform_kind() {
+                Some(kind) if !rows.is_empty() => note(kind),
+                _ => rows.for_each(|row| note(batch.kind(row))),
+            }
+        })?;
+        Ok(found)
+    }
+
+    /// Hands over the points in columns, oldest first, some at a time.
+    pub(crate) fn for_each(
+        &self,
+        log: &LogFile,
+        key: &str,
+        each: impl FnMut(&Points, Range<usize>),
+    ) -> Result<()> {
+        self.for_each_where(log, key, |_| true, each)
+    }
+
+    fn for_each_where(
+        &self,
+        log: &LogFile,
+        key: &str,
+        wanted: impl Fn(&Segment) -> bool,
+        mut each: impl FnMut(&Points, Range<usize>),
+    ) -> Result<()> {
+        for segment in self.segments.iter().filter(|segment| wanted(segment)) {
+            let from = self.rows.start.max(segment.first_row) - segment.first_row;
+            let to = self.rows.end.min(segment.end_row()) - segment.first_row;
+            match &segment.body {
+                SegmentBody::Chunk { .. } => {
+                    let chunk = load_chunk(log, key, segment)?;
+                    let in_chunk = |row: u64| u32::try_from(row).unwrap_or(u32::MAX);
+                    // A block at a time, so that a long history is never decoded twice over.
+                    for block in &chunk.header().blocks {
+                        let first = in_chunk(from).max(block.first_row);
+                        let end = in_chunk(to).min(block.first_row + block.rows);
+                        if first < end {
+                            let mut points = Points::new();
+                            chunk.decode(log, first, end, &mut points)?;
+                            each(&points, 0..points.len());
+                        }
+                    }
+                }
+                SegmentBody::Put { offset, val_len } => {
+                    let (timestamp, atom) = read_large_put(log, key, *offset, *val_len)?;
+                    let mut points = Points::new();
+                    points.push_atom(timestamp, atom);
+                    each(&points, 0..1);
+                }
+                SegmentBody::Points(points) => {
+                    let in_memory = |row: u64| usize::try_from(row).unwrap_or(usize::MAX);
+                    each(points, in_memory(from)..in_memory(to));
+                }
+            }
+        }
+        if !self.tail.is_empty() {
+            each(&self.tail, 0..self.tail.len());
+        }
+        Ok(())
+    }
+
+    /// The point of one row.
+    pub(crate) fn point(&self, log: &LogFile, key: &str, row: u64) -> Result<Option<Point>> {
+        if !self.rows.contains(&row) {
+            return Ok(None);
+        }
+        if row >= self.tail_row && !self.tail.is_empty() {
+            let row = usize::try_from(row - self.tail_row).unwrap_or(usize::MAX);
+            return Ok(Some(self.tail.point(row)));
+        }
+        let Some(segment) = self.segments.iter().find(|s| s.end_row() > row) else {
+            return Ok(None);
+        };
+        let at = row - segment.first_row;
+        match &segment.body {
+            SegmentBody::Chunk { .. } => {
+                let chunk = load_chunk(log, key, segment)?;
+                chunk.point(log, u32::try_from(at).unwrap_or(u32::MAX)).map(Some)
+            }
+            SegmentBody::Put { offset, val_len } => {
+                let (timestamp, value): (i64, Atom) = read_large_put(log, key, *offset, *val_len)?;
+                Ok(Some(Point { timestamp, value }))
+            }
+            SegmentBody::Points(points) => {
+                Ok(Some(points.point(usize::try_from(at).unwrap_or(usize::MAX))))
+            }
+        }
+    }
+
+    /// The row with the greatest timestamp at or before `timestamp`, the last of equal ones.
+    ///
+    /// Looks at the newest points first: where time does not go back, one block is read and the
+    /// rest is passed over by what the index knows of its times.
+    pub(crate) fn row_at(&self, log: &LogFile, key: &str, timestamp: i64) -> Result<Option<u64>> {
+        let mut best: Option<(i64, u64)> = None;
+        let offer = |best: &mut Option<(i64, u64)>, times: &[i64], first_row: u64| {
+            for (row, &time) in (first_row..).zip(times) {
+                // Within a stretch later rows win ties; stretches are offered newest first.
+                if time <= timestamp && best.is_none_or(|(t, r)| time > t || (time == t && row > r))
+                {
+                    *best = Some((time, row));
+                }
+            }
+        };
+        offer(&mut best, self.tail.timestamps(), self.tail_row);
+        for segment in self.segments.iter().rev() {
+            if segment.timestamp_min > timestamp
+                || best.is_some_and(|(t, _)| segment.timestamp_max.min(timestamp) <= t)
+            {
+                continue;
+            }
+            let from = self.rows.start.max(segment.first_row);
+            let to = self.rows.end.min(segment.end_row());
+            let mut part = |first_row: u64, times: &[i64]| {
+                let skip = usize::try_from(from.saturating_sub(first_row)).unwrap_or(usize::MAX);
+                let end = usize::try_from(to.saturating_sub(first_row)).unwrap_or(usize::MAX);
+                let end = end.min(times.len());
+                let times = times.get(skip.min(end)..end).unwrap_or_default();
+                offer(&mut best, times, first_row.max(from));
+            };
+            match &segment.body {
+                SegmentBody::Chunk { .. } => {
+                    let chunk = load_chunk(log, key, segment)?;
+                    let mut times = Vec::new();
+                    for (number, block) in chunk.header().blocks.iter().enumerate().rev() {
+                        if block.zone.timestamp_min > timestamp {
+                            continue;
+                        }
+                        times.clear();
+                        chunk.block_timestamps(log, number, &mut times)?;
+                        part(segment.first_row + u64::from(block.first_row), &times);
+                    }
+                }
+                SegmentBody::Put { .. } => part(segment.first_row, &[segment.timestamp_min]),
+                SegmentBody::Points(points) => part(segment.first_row, points.timestamps()),
+            }
+        }
+        Ok(best.map(|(_, row)| row))
+    }
+}

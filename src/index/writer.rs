@@ -1,0 +1,477 @@
+//! Changing the index: the one place where commits take effect.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
+
+use crate::atom::AtomKind;
+use crate::column::Points;
+use crate::error::{Result, SynaError};
+use crate::format::value::StoredAtom;
+use crate::log::LogFile;
+
+use super::history::{History, KeySlot, Rows, Segment, SegmentBody, Tail};
+use super::key_table::KeyId;
+use super::latest::{Latest, LatestCell};
+use super::seal::{SEAL_BYTES, SEAL_ROWS, SEAL_ROWS_MIN, Seal, SealQueue};
+use super::{Index, LoadedChunk};
+
+/// The right to change an [`Index`]. Held by one writer, one recovery, or one follower of the log.
+pub(crate) struct IndexWriter {
+    index: Arc<Index>,
+    tail_budget_bytes: usize,
+    tail_bytes: usize,
+    queue: SealQueue,
+    /// Tails that reached the size at which they are sealed.
+    due: Vec<KeyId>,
+    /// Keys that hold something only for readers of older commits.
+    with_past: Vec<KeyId>,
+    /// Bytes in the log that no reader of the newest commit needs.
+    replaced_bytes: u64,
+}
+
+/// What the latest value of a stored atom is.
+fn latest_of(timestamp: i64, atom: StoredAtom<'_>) -> Latest {
+    match atom {
+        StoredAtom::Number(kind, bits) => Latest::Number { timestamp, kind, bits },
+        StoredAtom::Text(_) | StoredAtom::Bytes(_) => Latest::InHistory,
+    }
+}
+
+impl IndexWriter {
+    pub(crate) fn new(index: Arc<Index>, tail_budget_bytes: usize) -> Self {
+        IndexWriter {
+            index,
+            tail_budget_bytes,
+            tail_bytes: 0,
+            queue: SealQueue::default(),
+            due: Vec::new(),
+            with_past: Vec::new(),
+            replaced_bytes: 0,
+        }
+    }
+
+    pub(crate) fn index(&self) -> &Arc<Index> {
+        &self.index
+    }
+
+    pub(crate) fn tail_bytes(&self) -> usize {
+        self.tail_bytes
+    }
+
+    pub(crate) fn replaced_bytes(&self) -> u64 {
+        self.replaced_bytes
+    }
+
+    pub(crate) fn set_replaced_bytes(&mut self, bytes: u64) {
+        self.replaced_bytes = bytes;
+    }
+
+    /// The id of a key, new if the key was never seen.
+    #[inline]
+    pub(crate) fn id_of(&mut self, key: &str) -> Result<KeyId> {
+        let index = &self.index;
+        let hash = index.table.hash(key);
+        let is_key = |id| index.slots.get(id).is_some_and(|slot: &KeySlot| &*slot.key == key);
+        match index.table.find(hash, is_key) {
+            Some(id) => Ok(id),
+            None => self.new_key(key, hash),
+        }
+    }
+
+    #[cold]
+    fn new_key(&mut self, key: &str, hash: u64) -> Result<KeyId> {
+        let slot = KeySlot {
+            key: key.into(),
+            latest: LatestCell::default(),
+            history: parking_lot::Mutex::new(History::new()),
+        };
+        let index = &self.index;
+        let id = index.slots.push(slot).map_err(|_| SynaError::BatchTooLarge {
+            what: "the set of keys of one database",
+            len: u64::from(u32::MAX),
+            max: u64::from(u32::MAX) - 256,
+        })?;
+        index.table.insert(hash, id, |earlier| {
+            index.slots.get(earlier).map_or(0, |slot| index.table.hash(&slot.key))
+        });
+        Ok(id)
+    }
+
+    /// Runs `change` on a key's history as part of the commit that ends at `commit_end`.
+    #[inline]
+    fn change<T>(
+        &mut self,
+        id: KeyId,
+        commit_end: u64,
+        change: impl FnOnce(&mut Self, &KeySlot, &mut History, u64) -> T,
+    ) -> T {
+        let index = Arc::clone(&self.index);
+        let Some(slot) = index.slots.get(id) else {
+            unreachable!("ids come from this index");
+        };
+        let published = index.published.load(Ordering::Relaxed);
+        let mut history = slot.history.lock();
+        history.begin_change(commit_end, published, index.snapshots.newest());
+        change(self, slot, &mut history, published)
+    }
+
+    fn count_rows(&self, history: &History, added: u64) {
+        let index = &self.index;
+        if history.current.len() == added {
+            index.live_keys.store(index.live_keys() + 1, Ordering::Relaxed);
+        }
+        index.live_rows.store(index.live_rows() + added, Ordering::Relaxed);
+    }
+
+    /// Applies a put of a value that is kept in memory.
+    #[inline]
+    pub(crate) fn put(&mut self, id: KeyId, commit_end: u64, timestamp: i64, atom: StoredAtom<'_>) {
+        self.change(id, commit_end, |this, slot, history, published| {
+            history.rows.tail.push(timestamp, atom);
+            history.current.rows += 1;
+            this.count_rows(history, 1);
+            let len = history.rows.tail.len();
+            // Memory changes with a value of its own or when the columns grow, which they do by
+            // doubling from four.
+            let is_blob = !matches!(atom, StoredAtom::Number(..));
+            if is_blob || (len - 1).is_power_of_two() || len == SEAL_ROWS {
+                this.recount(id, history);
+            }
+            slot.latest.set(commit_end, published, latest_of(timestamp, atom));
+        });
+    }
+
+    /// Applies a put of a value that stays in the log.
+    pub(crate) fn large_put(
+        &mut self,
+        id: KeyId,
+        commit_end: u64,
+        timestamp: i64,
+        offset: u64,
+        val_len: u32,
+    ) {
+        self.change(id, commit_end, |this, slot, history, published| {
+            this.freeze_tail(id, history);
+            history.rows.segments.push(Arc::new(Segment {
+                first_row: history.current.rows,
+                rows: 1,
+                timestamp_min: timestamp,
+                timestamp_max: timestamp,
+                body: SegmentBody::Put { offset, val_len },
+            }));
+            history.current.rows += 1;
+            this.count_rows(history, 1);
+            slot.latest.set(commit_end, published, Latest::InHistory);
+        });
+    }
+
+    /// Applies points of one chunk that are few enough to be kept in memory until they are sealed
+    /// with their neighbours.
+    pub(crate) fn add_points(
+        &mut self,
+        id: KeyId,
+        commit_end: u64,
+        first_row: u64,
+        points: &Points,
+    ) {
+        let Some(last) = points.len().checked_sub(1) else { return };
+        self.change(id, commit_end, |this, slot, history, published| {
+            if history.current.rows == 0 {
+                // Only a rewrite begins a key's history at a later row.
+                (history.current.live_from, history.current.rows) = (first_row, first_row);
+            }
+            history.rows.tail.points_mut().extend_from(points, 0..points.len());
+            history.current.rows += points.len() as u64;
+            this.count_rows(history, points.len() as u64);
+            this.recount(id, history);
+            let latest = match points.kind(last) {
+                AtomKind::Text | AtomKind::Bytes => Latest::InHistory,
+                kind => Latest::Number {
+                    timestamp: points.timestamps().get(last).copied().unwrap_or_default(),
+                    kind,
+                    bits: points.number_bits(last),
+                },
+            };
+            slot.latest.set(commit_end, published, latest);
+        });
+    }
+
+    /// Applies a chunk whose rows stay in the log.
+    pub(crate) fn add_chunk(
+        &mut self,
+        id: KeyId,
+        commit_end: u64,
+        segment: Segment,
+        latest: Latest,
+    ) {
+        self.change(id, commit_end, |this, slot, history, published| {
+            this.freeze_tail(id, history);
+            if history.current.rows == 0 {
+                history.current.live_from = segment.first_row;
+            }
+            let rows = segment.rows;
+            history.current.rows = segment.end_row();
+            history.rows.segments.push(Arc::new(segment));
+            this.count_rows(history, rows);
+            slot.latest.set(commit_end, published, latest);
+        });
+    }
+
+    /// Puts a chunk in the place of the same points: readers notice nothing.
+    ///
+    /// # Errors
+    ///
+    /// What contradicts what, if the rows are not a union of whole chunks, single values and rows
+    /// of the tail.
+    pub(crate) fn replace(&mut self, id: KeyId, segment: Segment) -> Result<(), &'static str> {
+        let index = Arc::clone(&self.index);
+        let Some(slot) = index.slots.get(id) else {
+            unreachable!("ids come from this index");
+        };
+        let mut history = slot.history.lock();
+        let (first, end) = (segment.first_row, segment.end_row());
+        if first < history.current.live_from {
+            return Err("a chunk that replaces rows before a tombstone");
+        }
+        if end > history.current.rows {
+            return Err("a chunk that replaces rows that do not exist");
+        }
+        let tail_row = history.tail_row();
+        let segments = &history.rows.segments;
+        let from = segments.partition_point(|s| s.end_row() <= first);
+        let to = segments.partition_point(|s| s.first_row < end);
+        let whole = segments.get(from..to).is_some_and(|replaced| {
+            replaced.first().is_none_or(|s| s.first_row >= first)
+                && replaced.last().is_none_or(|s| s.end_row() <= end)
+        });
+        if !whole {
+            return Err("a chunk that replaces a part of an earlier one");
+        }
+        let key_len = slot.key.len() as u64;
+        let mut thawed = 0;
+        for replaced in segments.get(from..to).unwrap_or_default() {
+            thawed += u32::from(matches!(replaced.body, SegmentBody::Points(_)));
+            self.replaced_bytes += replaced.stored_len() + key_len + 24;
+        }
+        history.frozen -= thawed;
+        if end > tail_row {
+            let gone = usize::try_from(end - tail_row.max(first)).unwrap_or(usize::MAX);
+            // A put of a number; texts are longer, which an estimate may leave out.
+            self.replaced_bytes += gone as u64 * (40 + key_len).next_multiple_of(8);
+            let kept_before = usize::try_from(first.saturating_sub(tail_row)).unwrap_or(usize::MAX);
+            if kept_before > 0 {
+                // Rows of the tail before the chunk stay in memory before it.
+                let points = history.rows.tail.slice(0..kept_before);
+                history.frozen += 1;
+                self.due.push(id);
+                history.rows.segments.push(Arc::new(Segment {
+                    first_row: tail_row,
+                    rows: kept_before as u64,
+                    timestamp_min: points.timestamps().iter().copied().min().unwrap_or(0),
+                    timestamp_max: points.timestamps().iter().copied().max().unwrap_or(0),
+                    body: SegmentBody::Points(points),
+                }));
+            }
+            let gone = kept_before + gone;
+            if gone >= history.rows.tail.len() {
+                history.rows.tail = Tail::Empty;
+            } else {
+                history.rows.tail.points_mut().truncate_front(gone);
+                history.rows.tail.points_mut().shrink();
+            }
+            self.recount(id, &mut history);
+        }
+        let at = history.rows.segments.partition_point(|s| s.end_row() <= first);
+        let until = history.rows.segments.partition_point(|s| s.first_row < end);
+        history.rows.segments.splice(at..until.max(at), [Arc::new(segment)]);
+        Ok(())
+    }
+
+    /// Applies a tombstone.
+    pub(crate) fn tombstone(&mut self, id: KeyId, commit_end: u64) {
+        self.change(id, commit_end, |this, slot, history, published| {
+            let rows = history.current.len();
+            if rows > 0 {
+                let bytes: u64 = history.rows.segments.iter().map(|s| s.stored_len()).sum();
+                let tail = history.rows.tail.len() as u64;
+                this.replaced_bytes +=
+                    bytes + tail * (40 + slot.key.len() as u64).next_multiple_of(8);
+                history.end_life();
+                this.with_past.push(id);
+                this.recount(id, history);
+                let index = &this.index;
+                index.live_keys.store(index.live_keys() - 1, Ordering::Relaxed);
+                index.live_rows.store(index.live_rows() - rows, Ordering::Relaxed);
+            }
+            slot.latest.set(commit_end, published, Latest::Absent);
+        });
+    }
+
+    /// Takes a key over from a checkpoint.
+    pub(crate) fn restore(
+        &mut self,
+        key: &str,
+        commit_end: u64,
+        (live_from, rows): (u64, u64),
+        segments: Vec<Arc<Segment>>,
+        tail: Tail,
+        latest: Latest,
+    ) -> Result<()> {
+        let id = self.id_of(key)?;
+        self.change(id, commit_end, |this, slot, history, published| {
+            history.current.live_from = live_from;
+            history.current.rows = rows;
+            history.rows = Rows { segments, tail };
+            if rows > live_from {
+                this.count_rows(history, rows - live_from);
+            }
+            this.recount(id, history);
+            slot.latest.set(commit_end, published, latest);
+        });
+        Ok(())
+    }
+
+    /// Makes everything up to the commit that ends here visible.
+    #[inline]
+    pub(crate) fn publish(&mut self, commit_end: u64) {
+        // Sequentially consistent for the sake of `Snapshots::pin`.
+        self.index.published.store(commit_end, Ordering::SeqCst);
+        if !self.with_past.is_empty() {
+            self.forget_past(commit_end);
+        }
+    }
+
+    #[cold]
+    fn forget_past(&mut self, published: u64) {
+        let oldest = self.index.snapshots.oldest();
+        let index = Arc::clone(&self.index);
+        self.with_past.retain(|id| {
+            index
+                .slots
+                .get(*id)
+                .is_some_and(|slot| slot.history.lock().forget_past(published, oldest))
+        });
+    }
+
+    /// Keeps the rows of the tail in memory in front of what is added behind them, to be sealed with
+    /// the next group.
+    fn freeze_tail(&mut self, id: KeyId, history: &mut History) {
+        let len = history.rows.tail.len();
+        if len == 0 {
+            return;
+        }
+        let first_row = history.tail_row();
+        let points = history.rows.tail.slice(0..len);
+        history.rows.tail = Tail::Empty;
+        self.tail_bytes -= history.counted_bytes;
+        history.counted_bytes = 0;
+        history.frozen += 1;
+        self.due.push(id);
+        history.rows.segments.push(Arc::new(Segment {
+            first_row,
+            rows: len as u64,
+            timestamp_min: points.timestamps().iter().copied().min().unwrap_or(0),
+            timestamp_max: points.timestamps().iter().copied().max().unwrap_or(0),
+            body: SegmentBody::Points(points),
+        }));
+    }
+
+    /// Counts a tail's memory anew and files it for sealing.
+    fn recount(&mut self, id: KeyId, history: &mut History) {
+        let bytes = history.rows.tail.memory_bytes();
+        let (before, len) = (history.counted_bytes, history.rows.tail.len());
+        self.tail_bytes = self.tail_bytes + bytes - before;
+        history.counted_bytes = bytes;
+        if len >= SEAL_ROWS || bytes >= SEAL_BYTES {
+            if self.due.last() != Some(&id) {
+                self.due.push(id);
+            }
+        } else if len > SEAL_ROWS_MIN && bytes.ilog2() != before.checked_ilog2().unwrap_or(0) {
+            self.queue.file(id, bytes);
+        } else if len == SEAL_ROWS_MIN + 1 {
+            self.queue.file(id, bytes);
+        }
+    }
+
+    /// The keys to be sealed now: full tails, and the largest ones while memory is over budget.
+    pub(crate) fn take_due(&mut self) -> Vec<KeyId> {
+        let mut due = std::mem::take(&mut self.due);
+        // A key filed twice must not be sealed twice in one group.
+        due.sort_unstable();
+        due.dedup();
+        let mut expected = self.tail_bytes;
+        while expected > self.tail_budget_bytes {
+            let index = &self.index;
+            let bytes_of =
+                |id| index.slots.get(id).map_or(0, |slot| slot.history.lock().counted_bytes);
+            let Some(id) = self.queue.take_largest(bytes_of) else { break };
+            if let Err(at) = due.binary_search(&id) {
+                expected -= bytes_of(id).min(expected);
+                due.insert(at, id);
+            }
+        }
+        due
+    }
+
+    /// Gives keys back whose seals could not be written.
+    pub(crate) fn return_due(&mut self, ids: impl Iterator<Item = KeyId>) {
+        self.due.extend(ids);
+    }
+
+    /// Whether [`IndexWriter::take_due`] would find anything.
+    #[inline]
+    pub(crate) fn is_due(&self) -> bool {
+        !self.due.is_empty() || self.tail_bytes > self.tail_budget_bytes
+    }
+
+    /// All keys whose tails are worth a chunk.
+    pub(crate) fn sealable(&self) -> Vec<KeyId> {
+        (0..self.index.slots.len())
+            .filter(|id| {
+                self.index.slots.get(*id).is_some_and(|slot| {
+                    let history = slot.history.lock();
+                    history.rows.tail.len() >= SEAL_ROWS_MIN || history.frozen > 0
+                })
+            })
+            .collect()
+    }
+
+    /// Applies a seal whose chunk entry stands at `offset`.
+    pub(crate) fn sealed(&mut self, seal: &Seal, offset: u64, val_len: u32) {
+        let segment = Segment {
+            first_row: seal.first_row,
+            rows: u64::from(seal.chunk.rows()),
+            timestamp_min: seal.chunk.timestamp_min(),
+            timestamp_max: seal.chunk.timestamp_max(),
+            body: SegmentBody::Chunk { offset, val_len, loaded: OnceLock::new() },
+        };
+        let replaced = self.replace(seal.id, segment);
+        assert!(replaced.is_ok(), "a seal replaces whole segments: {replaced:?}");
+        let history = self.index.slots.get(seal.id).map(|slot| slot.history.lock());
+        if history.is_some_and(|h| h.frozen > 0 || h.rows.tail.len() >= SEAL_ROWS) {
+            self.due.push(seal.id);
+        }
+    }
+
+    /// Bytes of the latest value for a chunk's last row.
+    pub(crate) fn latest_of_chunk(chunk: &LoadedChunk, log: &LogFile) -> Result<Latest> {
+        let point = chunk.point(log, chunk.header().rows.saturating_sub(1))?;
+        Ok(match point.value {
+            crate::atom::Atom::Float(value) => Latest::Number {
+                timestamp: point.timestamp,
+                kind: AtomKind::Float,
+                bits: value.to_bits(),
+            },
+            crate::atom::Atom::Int(value) => Latest::Number {
+                timestamp: point.timestamp,
+                kind: AtomKind::Int,
+                bits: value.cast_unsigned(),
+            },
+            crate::atom::Atom::Null => {
+                Latest::Number { timestamp: point.timestamp, kind: AtomKind::Null, bits: 0 }
+            }
+            _ => Latest::InHistory,
+        })
+    }
+}
