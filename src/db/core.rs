@@ -1,0 +1,319 @@
+//! The state that all handles of one open database share.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use parking_lot::{Condvar, Mutex};
+
+use crate::config::{DbConfig, Durability};
+use crate::error::{Result, SynaError};
+use crate::fork;
+use crate::index::{Index, IndexWriter, Pin};
+use crate::log::group::Group;
+use crate::log::lock::FileLock;
+use crate::log::recovery::RecoveryReport;
+use crate::log::{LogFile, LogWriter};
+use crate::storage::{FileIdentity, Medium, Storage};
+
+use super::follower::Follower;
+use super::keeper::Keeper;
+use super::write::OwnedCommit;
+
+/// A log file and the index of it. A rewrite makes a new one; whoever reads the old one keeps it.
+#[derive(Debug)]
+pub(crate) struct Generation {
+    pub(crate) log: Arc<LogFile>,
+    pub(crate) index: Arc<Index>,
+    /// A newer one has taken its place.
+    pub(crate) superseded: AtomicBool,
+}
+
+impl Generation {
+    pub(crate) fn new(log: Arc<LogFile>, index: Arc<Index>) -> Arc<Generation> {
+        Arc::new(Generation { log, index, superseded: AtomicBool::new(false) })
+    }
+}
+
+/// A generation held at a commit: what one call, or a snapshot, reads.
+pub(crate) struct Pinned {
+    pub(crate) generation: Arc<Generation>,
+    pin: Option<Pin>,
+}
+
+impl Pinned {
+    pub(crate) fn new(generation: Arc<Generation>) -> Pinned {
+        let pin = generation.index.pin();
+        Pinned { generation, pin: Some(pin) }
+    }
+
+    pub(crate) fn commit_end(&self) -> u64 {
+        self.pin.as_ref().map_or(0, |pin| pin.commit_end)
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        if let Some(pin) = self.pin.take() {
+            self.generation.index.unpin(pin);
+        }
+    }
+}
+
+/// What only the thread that changes the database may touch.
+pub(crate) enum Side {
+    Writer(WriterSide),
+    Reader(Follower),
+    Closed,
+}
+
+/// The writing end of a database.
+pub(crate) struct WriterSide {
+    pub(crate) log: LogWriter,
+    pub(crate) index: IndexWriter,
+    pub(crate) lock: FileLock,
+    /// Where the newest checkpoint begins and how long it is; 0 if there is none.
+    pub(crate) checkpoint: u64,
+    pub(crate) checkpoint_len: u64,
+}
+
+/// How many `Waiting` for durability there are, and how much is durable.
+pub(crate) struct Durable {
+    pub(crate) offset: AtomicU64,
+    pub(crate) changed: (Mutex<()>, Condvar),
+}
+
+/// One open database of this process.
+pub(crate) struct Core {
+    pub(crate) storage: Arc<dyn Storage>,
+    /// As the caller wrote it, for messages.
+    pub(crate) name: PathBuf,
+    /// Absolute, symbolic links resolved.
+    pub(crate) path: PathBuf,
+    pub(crate) config: DbConfig,
+    pub(crate) is_writer: bool,
+    pub(crate) medium: Medium,
+    pub(crate) recovery: RecoveryReport,
+    pub(crate) generation: ArcSwap<Generation>,
+    pub(crate) side: Mutex<Side>,
+    pub(crate) group: Group<OwnedCommit>,
+    pub(crate) durable: Durable,
+    /// At most one explicit sync at a time runs outside the lock.
+    pub(crate) syncing: Mutex<()>,
+    pub(crate) rewriting: AtomicBool,
+    pub(crate) detached: AtomicBool,
+    pub(crate) keeper: Keeper,
+    /// The count of forks when this was opened.
+    pub(crate) forks: u64,
+    pub(crate) opened: Instant,
+    /// For a follower: when it last looked, in microseconds since `opened`.
+    pub(crate) looked_us: AtomicU64,
+    pub(crate) identity: Mutex<FileIdentity>,
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core")
+            .field("path", &self.path)
+            .field("is_writer", &self.is_writer)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    /// Refuses in a forked child.
+    #[inline]
+    pub(crate) fn check_fork(&self) -> Result<()> {
+        if fork::count() == self.forks { Ok(()) } else { Err(SynaError::ForkedHandle) }
+    }
+
+    pub(crate) fn value_size_max(&self) -> u64 {
+        self.generation.load().log.limits().value_size_max
+    }
+
+    pub(crate) fn detached(&self) -> SynaError {
+        SynaError::Detached { path: self.name.clone() }
+    }
+
+    /// Looks whether the file at the path is still the one that is open.
+    pub(crate) fn check_attached(&self) -> Result<()> {
+        if self.detached.load(Ordering::Relaxed) {
+            return Err(self.detached());
+        }
+        let ours = *self.identity.lock();
+        match self.storage.status(&self.path) {
+            Ok(status) if status.identity == ours => Ok(()),
+            Ok(_) => {
+                self.detached.store(true, Ordering::Relaxed);
+                Err(self.detached())
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                self.detached.store(true, Ordering::Relaxed);
+                Err(self.detached())
+            }
+            Err(error) => Err(SynaError::io("stat", &self.path, error)),
+        }
+    }
+
+    /// The newest commit that this handle may see: a follower looks for newer ones first, if its
+    /// view is older than it may be.
+    #[inline]
+    pub(crate) fn look(&self) -> Result<()> {
+        if self.is_writer {
+            return Ok(());
+        }
+        let interval = self.config.refresh_interval_ms;
+        if interval == u64::MAX {
+            return Ok(());
+        }
+        let now = u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let looked = self.looked_us.load(Ordering::Relaxed);
+        if now.saturating_sub(looked) < interval.saturating_mul(1000) {
+            return Ok(());
+        }
+        self.refresh().map(|_| ())
+    }
+
+    /// Runs `change` with the writing end.
+    pub(crate) fn with_writer<T>(
+        &self,
+        change: impl FnOnce(&mut WriterSide) -> Result<T>,
+    ) -> Result<T> {
+        self.check_fork()?;
+        match &mut *self.side.lock() {
+            Side::Writer(side) => change(side),
+            Side::Reader(_) => Err(SynaError::ReadOnly),
+            Side::Closed => Err(SynaError::Closed),
+        }
+    }
+
+    /// A read view of the newest visible commit.
+    pub(crate) fn pinned(&self) -> Pinned {
+        Pinned::new(self.generation.load_full())
+    }
+
+    /// Tells those who wait that more is durable.
+    pub(crate) fn publish_durable(&self, offset: u64) {
+        self.durable.offset.fetch_max(offset, Ordering::AcqRel);
+        let (lock, condvar) = &self.durable.changed;
+        drop(lock.lock());
+        condvar.notify_all();
+    }
+
+    /// Hands the buffer to the operating system.
+    pub(crate) fn flush(&self) -> Result<()> {
+        self.with_writer(|side| side.log.flush())
+    }
+
+    /// Makes everything committed so far durable. Appends go on meanwhile, except in `Full`, where
+    /// the lock is held: nothing may be written between a write and the end of its sync.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.check_attached_if_writer()?;
+        let _one_at_a_time = self.syncing.lock();
+        let full = self.config.durability == Durability::Full;
+        let (began, log) = match self.with_writer(|side| {
+            side.log.check_writable()?;
+            side.log.flush()?;
+            if side.log.durable_len() == side.log.end().offset {
+                return Ok(None);
+            }
+            if full {
+                side.log.sync_written()?;
+                self.publish_durable(side.log.durable_len());
+                return Ok(None);
+            }
+            Ok(Some((side.log.begin_sync(), Arc::clone(side.log.log()))))
+        })? {
+            Some(begun) => begun,
+            None => return Ok(()),
+        };
+        let result = crate::log::sync_data(&**log.storage_file());
+        self.with_writer(|side| {
+            if !Arc::ptr_eq(side.log.log(), &log) {
+                // A rewrite came in between: its file was synced whole before it got the name.
+                return result.map_err(|e| log.io_error("sync", e));
+            }
+            side.log.end_sync(began, result)?;
+            self.publish_durable(side.log.durable_len());
+            Ok(())
+        })
+    }
+
+    fn check_attached_if_writer(&self) -> Result<()> {
+        self.check_fork()?;
+        if !self.is_writer {
+            return Err(SynaError::ReadOnly);
+        }
+        self.check_attached()
+    }
+
+    /// Waits until the entry at `offset` is durable, by whatever sync comes first.
+    pub(crate) fn wait_durable(&self, offset: u64) -> Result<()> {
+        self.check_fork()?;
+        if !self.is_writer {
+            return Err(SynaError::ReadOnly);
+        }
+        while self.durable.offset.load(Ordering::Acquire) <= offset {
+            let end = self.with_writer(|side| Ok(side.log.end().offset))?;
+            if offset >= end {
+                // Nothing that was written stands there: there is nothing to wait for.
+                return Err(SynaError::Corrupt {
+                    offset,
+                    last_good: end,
+                    next_good: None,
+                    what: "there is no entry at this offset",
+                });
+            }
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Writes an image of the index into the log, so that opening need not read what lies before.
+    pub(crate) fn checkpoint(&self) -> Result<()> {
+        self.check_attached_if_writer()?;
+        self.with_writer(|side| {
+            side.log.check_writable()?;
+            side.write_checkpoint()
+        })
+    }
+
+    /// The last handle is gone: leave a clean file. Everything is tried, the first error is told.
+    pub(crate) fn shut_down(&self) -> Result<()> {
+        if fork::count() != self.forks {
+            // The parent's files, locks and threads are not ours to end.
+            return Ok(());
+        }
+        self.keeper.stop();
+        let side = std::mem::replace(&mut *self.side.lock(), Side::Closed);
+        let Side::Writer(mut side) = side else { return Ok(()) };
+        let result = self.leave_clean(&mut side);
+        drop(side.lock);
+        result
+    }
+
+    fn leave_clean(&self, side: &mut WriterSide) -> Result<()> {
+        side.log.check_writable()?;
+        let attached = self.check_attached();
+        let changed = side.log.end().offset > side.checkpoint_end();
+        if changed && attached.is_ok() {
+            side.seal_all()?;
+            side.write_checkpoint()?;
+        }
+        side.log.flush()?;
+        if side.log.durable_len() < side.log.end().offset {
+            side.log.sync_written()?;
+        }
+        side.log.trim()?;
+        if side.log.slot_is_stale() {
+            side.log.write_slot()?;
+            side.log.sync_written()?;
+        }
+        attached
+    }
+
+    /// How long an idle keeper sleeps.
+    pub(crate) const KEEPER_INTERVAL: Duration = Duration::from_secs(1);
+}

@@ -1,0 +1,184 @@
+//! A reader that moves forward along a log somebody else writes.
+//!
+//! It takes no lock and leaves no trace. What it reads beyond the last commit it knows may be half
+//! written, or be cut again by a writer that ran out of space; so it believes entries by their
+//! checksums only, moves from commit to commit, and reads ahead with `pread`.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::error::{Result, SynaError};
+use crate::index::{IndexWriter, Replay};
+use crate::log::recovery::RecoveryReport;
+use crate::log::{LogFile, Scanner};
+use crate::storage::OpenMode;
+
+use super::core::{Core, Generation, Side};
+use super::open::{Loaded, load, no_slot, replay_all};
+
+pub(crate) struct Follower {
+    generation: Arc<Generation>,
+    index: IndexWriter,
+    replay: Replay,
+    durable_len: u64,
+    /// What ended the following: a half applied change must not be applied again.
+    failed: Option<SynaError>,
+}
+
+impl Follower {
+    /// Reads a log up to its last commit.
+    pub(crate) fn open(log: Arc<LogFile>) -> Result<(Follower, RecoveryReport)> {
+        // A slot may be half written at the moment of reading; the other one is whole then. Both
+        // are bad only if the file is, or between two writes: look again before saying so.
+        let mut slot = log.newest_slot()?;
+        for _ in 0..3 {
+            if slot.is_some() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(2));
+            slot = log.newest_slot()?;
+        }
+        let Some((_, slot)) = slot else { return Err(no_slot()) };
+        // A reader never seals, so it needs no budget.
+        let Loaded { index, replay, checkpoint, bad, scanned_from } =
+            load(&log, &slot, usize::MAX)?;
+        let commit = replay.commit();
+        if commit.offset < slot.durable_len {
+            let (offset, what) = bad.unwrap_or((commit.offset, "durable entries are missing"));
+            return Err(SynaError::Corrupt {
+                offset,
+                last_good: commit.offset,
+                next_good: None,
+                what,
+            });
+        }
+        let report = RecoveryReport {
+            entries: replay.entries(),
+            bytes_scanned: commit.offset - scanned_from,
+            from_checkpoint: checkpoint.is_some(),
+            ..RecoveryReport::default()
+        };
+        let generation = Generation::new(log, Arc::clone(index.index()));
+        let durable_len = slot.durable_len;
+        let mut follower = Follower { generation, index, replay, durable_len, failed: None };
+        follower.replay.forget_open_batch();
+        Ok((follower, report))
+    }
+
+    pub(crate) fn generation(&self) -> Arc<Generation> {
+        Arc::clone(&self.generation)
+    }
+
+    pub(crate) fn tail_bytes(&self) -> usize {
+        self.index.tail_bytes()
+    }
+
+    pub(crate) fn replaced_bytes(&self) -> u64 {
+        self.index.replaced_bytes()
+    }
+
+    /// Moves to the newest commit of this file; true if there is a newer one.
+    fn advance(&mut self) -> Result<bool> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let result = self.try_advance();
+        if let Err(error) = &result {
+            self.failed = Some(error.clone());
+        }
+        result
+    }
+
+    fn try_advance(&mut self) -> Result<bool> {
+        let log = Arc::clone(&self.generation.log);
+        let before = self.replay.commit();
+        let mut scanner = Scanner::new(&log, before, self.durable_len)?;
+        let bad = replay_all(&log, &mut scanner, &mut self.replay, &mut self.index)?;
+        // Members without their commit entry are read again next time.
+        self.replay.forget_open_batch();
+        let commit = self.replay.commit();
+        if commit != before {
+            self.index.publish(commit.offset);
+        }
+        if let Some((offset, what)) = bad {
+            self.judge(&log, offset, what)?;
+        }
+        Ok(commit != before)
+    }
+
+    /// Something that is no good entry stands at `offset`: not written yet, or damaged? It is
+    /// damaged if a slot says that it is durable and it is still bad when looked at after that.
+    fn judge(&mut self, log: &LogFile, offset: u64, what: &'static str) -> Result<()> {
+        let Some((_, slot)) = log.newest_slot()? else { return Ok(()) };
+        self.durable_len = self.durable_len.max(slot.durable_len);
+        let commit = self.replay.commit();
+        if slot.durable_len <= commit.offset {
+            return Ok(());
+        }
+        let mut scanner = Scanner::new(log, commit, self.durable_len)?;
+        let bad = replay_all(log, &mut scanner, &mut self.replay, &mut self.index)?;
+        self.replay.forget_open_batch();
+        let commit = self.replay.commit();
+        self.index.publish(commit.offset);
+        match bad {
+            _ if commit.offset >= slot.durable_len => Ok(()),
+            Some((offset, what)) => {
+                Err(SynaError::Corrupt { offset, last_good: commit.offset, next_good: None, what })
+            }
+            None => {
+                Err(SynaError::Corrupt { offset, last_good: commit.offset, next_good: None, what })
+            }
+        }
+    }
+}
+
+impl Core {
+    /// Moves a read-only view to the newest commit, also over a rewrite; true if it moved.
+    pub(crate) fn refresh(&self) -> Result<bool> {
+        self.check_fork()?;
+        if self.is_writer {
+            return Ok(false);
+        }
+        let mut side = self.side.lock();
+        let follower = match &mut *side {
+            Side::Reader(follower) => follower,
+            Side::Closed => return Err(SynaError::Closed),
+            Side::Writer(_) => return Ok(false),
+        };
+        let now = u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.looked_us.store(now, Ordering::Relaxed);
+        // The file that is open first: a rewrite takes over everything it holds.
+        let moved = follower.advance()?;
+        let status = match self.storage.status(&self.path) {
+            Ok(status) => status,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(self.detached());
+            }
+            Err(error) => return Err(SynaError::io("stat", &self.path, error)),
+        };
+        if status.identity == *self.identity.lock() {
+            return Ok(moved);
+        }
+        let file = self
+            .storage
+            .open(&self.path, OpenMode::Read)
+            .map_err(|e| SynaError::io("open", &self.path, e))?;
+        let log = Arc::new(LogFile::open(file, &self.path)?);
+        let ours = follower.generation.log.header();
+        if log.header().file_id != ours.file_id || log.header().generation <= ours.generation {
+            return Err(self.detached());
+        }
+        let identity = log.storage_file().status().map_err(|e| log.io_error("stat", e))?.identity;
+        let (next, _) = Follower::open(log)?;
+        self.replace_generation(next.generation());
+        *self.identity.lock() = identity;
+        *follower = next;
+        Ok(true)
+    }
+
+    /// Puts a newer generation in the place of the current one.
+    pub(crate) fn replace_generation(&self, next: Arc<Generation>) {
+        let old = self.generation.swap(next);
+        old.superseded.store(true, Ordering::Release);
+    }
+}

@@ -1,0 +1,151 @@
+//! The thread that does a writer's work in the background: writes out old buffers, syncs after
+//! every 64 MiB, keeps the slots current, looks whether the file is still there.
+//!
+//! It sleeps while nothing happens; the first commit after that wakes it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::config::Durability;
+
+use super::core::{Core, Side, WriterSide};
+
+/// So many bytes may be with the operating system alone before they are synced.
+const UNSYNCED_MAX: u64 = 64 << 20;
+
+/// The handle on the thread.
+pub(crate) struct Keeper {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    wake: Condvar,
+    asleep: AtomicBool,
+    sync_is_due: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    stopped: bool,
+    woken: bool,
+}
+
+impl Keeper {
+    pub(crate) fn new() -> Keeper {
+        let shared = Shared {
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            asleep: AtomicBool::new(false),
+            sync_is_due: AtomicBool::new(false),
+        };
+        Keeper { shared: Arc::new(shared), thread: Mutex::new(None) }
+    }
+
+    /// Starts the thread. Without one (the system refused) the database works; buffers are then
+    /// written out when they are full, and slots at close.
+    pub(crate) fn start(&self, core: Weak<Core>, durability: Durability) {
+        let interval = match durability {
+            Durability::Buffered { interval_ms, .. } => Duration::from_millis(interval_ms.max(1)),
+            Durability::Full | Durability::Os => Core::KEEPER_INTERVAL,
+        };
+        let shared = Arc::clone(&self.shared);
+        let thread = std::thread::Builder::new()
+            .name("synadb-keeper".to_owned())
+            .spawn(move || run(&shared, &core, interval.min(Core::KEEPER_INTERVAL)));
+        *self.thread.lock() = thread.ok();
+    }
+
+    /// Notes that something was committed.
+    #[inline]
+    pub(crate) fn note(&self, side: &WriterSide) {
+        if side.log.unsynced_bytes() >= UNSYNCED_MAX
+            && !self.shared.sync_is_due.swap(true, Ordering::Relaxed)
+        {
+            self.wake();
+        } else if self.shared.asleep.load(Ordering::Relaxed) {
+            self.wake();
+        }
+    }
+
+    #[cold]
+    fn wake(&self) {
+        self.shared.asleep.store(false, Ordering::Relaxed);
+        self.shared.state.lock().woken = true;
+        self.shared.wake.notify_one();
+    }
+
+    /// Ends the thread.
+    pub(crate) fn stop(&self) {
+        self.shared.state.lock().stopped = true;
+        self.shared.wake.notify_one();
+        let thread = self.thread.lock().take();
+        if let Some(thread) = thread {
+            // The keeper itself may hold the last reference to a database and end it.
+            if thread.thread().id() != std::thread::current().id() {
+                // A panic in the keeper has poisoned the writer, which tells everybody.
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+fn run(shared: &Shared, core: &Weak<Core>, interval: Duration) {
+    let mut looked = Instant::now();
+    let mut idle = false;
+    loop {
+        {
+            let mut state = shared.state.lock();
+            if state.stopped {
+                return;
+            }
+            if !state.woken {
+                if idle {
+                    shared.asleep.store(true, Ordering::Relaxed);
+                    shared.wake.wait(&mut state);
+                } else {
+                    shared.wake.wait_for(&mut state, interval);
+                }
+            }
+            if state.stopped {
+                return;
+            }
+            state.woken = false;
+            shared.asleep.store(false, Ordering::Relaxed);
+        }
+        let Some(core) = core.upgrade() else { return };
+        if crate::fork::count() != core.forks {
+            return;
+        }
+        if shared.sync_is_due.swap(false, Ordering::Relaxed) {
+            // A failed sync has poisoned the writer: the next append says so.
+            let _ = core.sync();
+        }
+        let mut worked = false;
+        if let Side::Writer(side) = &mut *core.side.lock() {
+            if side.log.has_buffered() && side.log.check_writable().is_ok() {
+                // What could not be written stays in the buffer; the append that fills it tells.
+                let _ = side.log.flush();
+                worked = true;
+            }
+        }
+        if looked.elapsed() >= Core::KEEPER_INTERVAL {
+            looked = Instant::now();
+            // Notes it in the core if the file is gone; the next write says so.
+            let _ = core.check_attached();
+            if let Side::Writer(side) = &mut *core.side.lock() {
+                if side.log.slot_is_stale() && side.log.check_writable().is_ok() {
+                    worked |= side.log.write_slot().is_ok();
+                }
+            }
+        } else {
+            worked = true;
+        }
+        idle = !worked;
+    }
+}

@@ -1,0 +1,173 @@
+//! A view of one commit.
+
+use std::ops::Range;
+
+use crate::atom::{Atom, AtomKind, Point};
+use crate::error::Result;
+use crate::index::Glob;
+
+use super::SynaDB;
+use super::core::Pinned;
+use super::read::View;
+
+/// The database as of one commit. All that is read through it agrees and never changes, whatever is
+/// appended, deleted or rewritten meanwhile.
+///
+/// Costs nothing to take. While it lives, deleted points it can see stay in memory, and after a
+/// rewrite the old file stays on disk.
+pub struct Snapshot {
+    db: SynaDB,
+    pinned: Pinned,
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("path", &self.db.path())
+            .field("commit_end", &self.pinned.commit_end())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Snapshot {
+    pub(super) fn new(db: SynaDB, pinned: Pinned) -> Snapshot {
+        Snapshot { db, pinned }
+    }
+
+    fn view(&self) -> Result<View<'_>> {
+        self.db.open.check()?;
+        self.db.open.core.check_fork()?;
+        Ok(self.pinned.view())
+    }
+
+    /// Where the log ended at this commit: grows with every commit of one generation of the file.
+    pub fn commit_end(&self) -> u64 {
+        self.pinned.commit_end()
+    }
+
+    /// The latest value of a key, as [`SynaDB::get`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SynaDB::get`].
+    pub fn get(&self, key: &str) -> Result<Option<Atom>> {
+        Ok(self.get_point(key)?.map(|point| point.value))
+    }
+
+    /// The latest value of a key with its timestamp.
+    ///
+    /// # Errors
+    ///
+    /// As [`SynaDB::get`].
+    pub fn get_point(&self, key: &str) -> Result<Option<Point>> {
+        self.view()?.point(key)
+    }
+
+    /// The value as of a time, as [`SynaDB::get_at`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SynaDB::get`].
+    pub fn get_at(&self, key: &str, timestamp: i64) -> Result<Option<Atom>> {
+        Ok(self.get_point_at(key, timestamp)?.map(|point| point.value))
+    }
+
+    /// As [`Snapshot::get_at`], with the timestamp.
+    ///
+    /// # Errors
+    ///
+    /// As [`SynaDB::get`].
+    pub fn get_point_at(&self, key: &str, timestamp: i64) -> Result<Option<Point>> {
+        self.view()?.point_at(key, timestamp)
+    }
+
+    /// Whether the key has a live point.
+    ///
+    /// # Errors
+    ///
+    /// `Closed`, `ForkedHandle`.
+    pub fn exists(&self, key: &str) -> Result<bool> {
+        Ok(self.len(key)? > 0)
+    }
+
+    /// Number of live points of a key, 0 if it is absent.
+    ///
+    /// # Errors
+    ///
+    /// `Closed`, `ForkedHandle`.
+    pub fn len(&self, key: &str) -> Result<u64> {
+        Ok(self.view()?.len(key))
+    }
+
+    /// The live keys in bytewise order.
+    ///
+    /// # Errors
+    ///
+    /// `Closed`, `ForkedHandle`.
+    pub fn keys(&self) -> Result<Vec<String>> {
+        Ok(self.view()?.keys(None))
+    }
+
+    /// The live keys that match a pattern, as [`SynaDB::keys_matching`].
+    ///
+    /// # Errors
+    ///
+    /// `InvalidPattern`, `Closed`, `ForkedHandle`.
+    pub fn keys_matching(&self, pattern: &str) -> Result<Vec<String>> {
+        Ok(self.view()?.keys(Some(&Glob::new(pattern)?)))
+    }
+
+    /// The latest point of every live key that matches, in bytewise order of the keys.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidPattern`; as [`SynaDB::get`].
+    pub fn latest(&self, pattern: &str) -> Result<Vec<(String, Point)>> {
+        self.view()?.latest(&Glob::new(pattern)?)
+    }
+
+    /// The kinds that occur in the live history of a key.
+    ///
+    /// # Errors
+    ///
+    /// As [`SynaDB::get_history`].
+    pub fn types(&self, key: &str) -> Result<Vec<AtomKind>> {
+        self.view()?.types(key)
+    }
+
+    /// All live points of a key in append order.
+    ///
+    /// # Errors
+    ///
+    /// As [`SynaDB::get_history`].
+    pub fn get_history(&self, key: &str) -> Result<Vec<Point>> {
+        self.view()?.get_history(key)
+    }
+
+    /// Points by place, as [`SynaDB::get_history_rows`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SynaDB::get_history`].
+    pub fn get_history_rows(&self, key: &str, rows: Range<u64>) -> Result<Vec<Point>> {
+        self.view()?.get_history_rows(key, rows)
+    }
+
+    /// Points by time, as [`SynaDB::get_history_range`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SynaDB::get_history`].
+    pub fn get_history_range(&self, key: &str, timestamps: Range<i64>) -> Result<Vec<Point>> {
+        self.view()?.get_history_range(key, timestamps)
+    }
+
+    /// The doubles among the points, as [`SynaDB::get_history_floats`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SynaDB::get_history`].
+    pub fn get_history_floats(&self, key: &str) -> Result<Vec<f64>> {
+        self.view()?.get_history_floats(key)
+    }
+}

@@ -1,0 +1,546 @@
+//! The way of a commit: framed, written, synced where asked, applied to the index, published.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use crate::atom::{Atom, AtomKind};
+use crate::canary::{Canary, planted};
+use crate::column::{EncodedChunk, Points};
+use crate::config::Durability;
+use crate::error::{Result, SynaError};
+use crate::format::entry::{Frame, Kind, Position, flags};
+use crate::format::value::{self, StoredAtom};
+use crate::index::{IndexWriter, KeyId, Latest, Seal, segment_of};
+use crate::log::INLINE_VALUE_MAX;
+use crate::log::create::now;
+
+use super::core::{Core, WriterSide};
+
+/// One change that a commit makes.
+pub(crate) enum Op<'a> {
+    Put { key: Cow<'a, str>, timestamp: i64, value: PutValue },
+    Tombstone { key: Cow<'a, str> },
+    Chunk { key: Cow<'a, str>, chunk: EncodedChunk, points: ChunkPoints },
+}
+
+/// A value on its way into the log.
+pub(crate) enum PutValue {
+    Number(AtomKind, u64),
+    /// Text or bytes, encoded.
+    Encoded(Vec<u8>),
+}
+
+/// What the index needs of the points of a chunk.
+pub(crate) enum ChunkPoints {
+    /// Few enough to be kept in memory until they are sealed with their neighbours.
+    Tail(Points),
+    /// They stay in the log; the latest of them.
+    Log(Latest),
+}
+
+/// Changes that take effect together.
+pub(crate) struct Commit<'a> {
+    pub(crate) ops: Vec<Op<'a>>,
+}
+
+/// A commit that may wait for another thread to write it.
+pub(crate) type OwnedCommit = Commit<'static>;
+
+impl PutValue {
+    pub(crate) fn of(atom: &Atom, limit: u64) -> Result<PutValue> {
+        let len = value::encoded_len(atom);
+        if len > limit {
+            return Err(SynaError::ValueTooLarge { len, max: limit });
+        }
+        Ok(match atom {
+            Atom::Null => PutValue::Number(AtomKind::Null, 0),
+            Atom::Float(value) => PutValue::Number(AtomKind::Float, value.to_bits()),
+            Atom::Int(value) => PutValue::Number(AtomKind::Int, value.cast_unsigned()),
+            Atom::Text(_) | Atom::Bytes(_) => PutValue::Encoded(value::encode(atom)?),
+        })
+    }
+
+    fn is_large(&self) -> bool {
+        match self {
+            PutValue::Number(..) => false,
+            PutValue::Encoded(bytes) => bytes.len() > INLINE_VALUE_MAX + value::BLOB_PREFIX,
+        }
+    }
+}
+
+impl<'a> Op<'a> {
+    fn into_owned(self) -> Op<'static> {
+        let owned = |key: Cow<'a, str>| Cow::Owned(key.into_owned());
+        match self {
+            Op::Put { key, timestamp, value } => Op::Put { key: owned(key), timestamp, value },
+            Op::Tombstone { key } => Op::Tombstone { key: owned(key) },
+            Op::Chunk { key, chunk, points } => Op::Chunk { key: owned(key), chunk, points },
+        }
+    }
+}
+
+/// Where the parts of a commit came to stand, for the index.
+struct Placed {
+    /// End of the commit.
+    end: Position,
+    /// Offset of its first entry.
+    first: u64,
+    /// Of each op: the entry's offset and the length of its value.
+    entries: Vec<(u64, u32)>,
+}
+
+/// A seal that is part of a group.
+struct PlacedSeal {
+    seal: Seal,
+    offset: u64,
+    val_len: u32,
+    end: Position,
+}
+
+impl Core {
+    /// Commits one change; returns the offset of its entry.
+    #[inline]
+    pub(crate) fn commit_one(&self, op: Op<'_>) -> Result<u64> {
+        self.check_fork()?;
+        if self.config.durability == Durability::Full {
+            return self.commit(Commit { ops: vec![op] });
+        }
+        self.with_writer(|side| {
+            // The single put in the plain modes is what stores do all day: no allocation for it.
+            if let Op::Put { key, timestamp, value: PutValue::Number(kind, bits) } = &op {
+                if let Some(result) = side.put_number(self, key, *timestamp, *kind, *bits) {
+                    return result;
+                }
+            }
+            let mut results = side.run_group(self, vec![Commit { ops: vec![op] }]);
+            results.pop().unwrap_or(Err(SynaError::Closed))
+        })
+    }
+
+    /// Commits changes together; returns the offset of the first entry.
+    pub(crate) fn commit(&self, commit: Commit<'_>) -> Result<u64> {
+        self.check_fork()?;
+        if self.config.durability != Durability::Full {
+            return self.with_writer(|side| {
+                side.run_group(self, vec![commit]).pop().unwrap_or(Err(SynaError::Closed))
+            });
+        }
+        if !self.is_writer {
+            return Err(SynaError::ReadOnly);
+        }
+        let commit = Commit { ops: commit.ops.into_iter().map(Op::into_owned).collect() };
+        self.group.submit(commit, |commits| {
+            let count = commits.len();
+            match self.with_writer(|side| Ok(side.run_group(self, commits))) {
+                Ok(results) => results,
+                Err(error) => vec![Err(error); count],
+            }
+        })
+    }
+
+    /// Appends a tombstone if the key is live.
+    pub(crate) fn delete(&self, key: &str) -> Result<bool> {
+        self.with_writer(|side| {
+            let index = side.index.index();
+            // Under the writer's lock everything applied is published.
+            let live = index.slot_of(key).is_some_and(|slot| index.latest(slot) != Latest::Absent);
+            if !live {
+                side.log.check_writable()?;
+                return Ok(false);
+            }
+            let op = Op::Tombstone { key: Cow::Borrowed(key) };
+            let commit = Commit { ops: vec![op] };
+            side.run_group(self, vec![commit]).pop().unwrap_or(Err(SynaError::Closed))?;
+            Ok(true)
+        })
+    }
+}
+
+/// Poisons the writer if it is dropped by a panic: log and index may disagree then.
+struct PanicGuard<'a> {
+    side: &'a mut WriterSide,
+}
+
+impl Drop for PanicGuard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let error = std::io::Error::other("a panic in the write path");
+            self.side.log.poison("a commit", error);
+        }
+    }
+}
+
+impl WriterSide {
+    /// Writes a group of commits and makes them visible; one result for each, in order.
+    pub(crate) fn run_group(&mut self, core: &Core, commits: Vec<Commit<'_>>) -> Vec<Result<u64>> {
+        let guard = PanicGuard { side: self };
+        let side = &mut *guard.side;
+        if let Err(error) = side.before_group(core) {
+            return vec![Err(error); commits.len()];
+        }
+        let full = core.config.durability == Durability::Full;
+        let results = side.write_commits(commits, full);
+        if full {
+            core.publish_durable(side.log.durable_len());
+        }
+        if side.checkpoint_is_due() && side.log.check_writable().is_ok() {
+            // The commits of this group are done; that the next opening reads more of the log is
+            // no reason to call them failed. The next group tries again.
+            let _ = side.write_checkpoint();
+        }
+        core.keeper.note(side);
+        results
+    }
+
+    /// Frames commits and the seals that are due, writes them, syncs them if `sync`, applies them
+    /// to the index and publishes what is in the file.
+    pub(crate) fn write_commits(
+        &mut self,
+        mut commits: Vec<Commit<'_>>,
+        sync: bool,
+    ) -> Vec<Result<u64>> {
+        let count = commits.len();
+        let mark = self.log.mark();
+        let start = mark.end;
+        let due = if self.index.is_due() { self.index.take_due() } else { Vec::new() };
+        let (seals, not_sealed) = self.frame_seals(due);
+        self.index.return_due(not_sealed.into_iter());
+        let seals_end = self.log.end();
+        let mut placed: Vec<Result<Placed>> = Vec::with_capacity(count);
+        let mut ends: Vec<Position> = seals.iter().map(|seal| seal.end).collect();
+        let mut rows = NextRows::of(&commits);
+        for commit in &mut commits {
+            let framed = self.frame_commit(commit, &mut rows);
+            if let Ok(framed) = &framed {
+                ends.push(framed.end);
+            }
+            placed.push(framed);
+        }
+        if self.log.end() == start {
+            return placed.into_iter().map(|placed| placed.map(|placed| placed.first)).collect();
+        }
+        let large = commits.iter().any(|commit| {
+            commit.ops.iter().any(|op| matches!(op, Op::Put { value, .. } if value.is_large()))
+        });
+        let mut kept_to = u64::MAX;
+        let mut failure = None;
+        if large || !self.log.may_stay_buffered() {
+            if let Err(failed) = self.log.write_group(mark, &ends) {
+                kept_to = failed.kept_to;
+                failure = Some(failed.error);
+            }
+        }
+        let something_is_new = self.log.end().offset > start.offset;
+        if sync && something_is_new && !planted(Canary::AckBeforeSync) {
+            if let Err(error) = self.log.sync_written() {
+                self.index.return_due(seals.into_iter().map(|seal| seal.seal.id));
+                let failed = |placed: Result<Placed>| placed.and_then(|_| Err(error.clone()));
+                return placed.into_iter().map(failed).collect();
+            }
+        }
+        for seal in seals {
+            if seal.end.offset <= kept_to {
+                self.index.sealed(&seal.seal, seal.offset, seal.val_len);
+            } else {
+                self.index.return_due(std::iter::once(seal.seal.id));
+            }
+        }
+        let mut results = Vec::with_capacity(count);
+        let mut visible = seals_end.offset.min(kept_to).max(start.offset);
+        for (commit, placed) in commits.into_iter().zip(placed) {
+            results.push(match (placed, &failure) {
+                (Ok(placed), Some(error)) if placed.end.offset > kept_to => Err(error.clone()),
+                (Ok(placed), _) => {
+                    visible = visible.max(placed.end.offset);
+                    self.apply(commit, &placed).map(|()| placed.first)
+                }
+                (Err(error), _) => Err(error),
+            });
+        }
+        self.index.publish(visible);
+        results
+    }
+
+    /// The same for one number in the modes that do not sync: the common case, with nothing to
+    /// allocate. `None` if something else is to be done first.
+    #[inline]
+    fn put_number(
+        &mut self,
+        core: &Core,
+        key: &str,
+        timestamp: i64,
+        kind: AtomKind,
+        bits: u64,
+    ) -> Option<Result<u64>> {
+        if self.index.is_due() || self.checkpoint_is_due() {
+            return None;
+        }
+        let guard = PanicGuard { side: self };
+        let side = &mut *guard.side;
+        if let Err(error) = side.before_group(core) {
+            return Some(Err(error));
+        }
+        let id = match side.index.id_of(key) {
+            Ok(id) => id,
+            Err(error) => return Some(Err(error)),
+        };
+        let mark = side.log.mark();
+        let (encoded, len) = value::encode_number(kind, bits);
+        let frame = Frame { kind: Kind::Put, timestamp, flags: 0, key: key.as_bytes() };
+        let offset = side.log.frame(frame, encoded.get(..len).unwrap_or_default(), None);
+        let end = side.log.end();
+        if !side.log.may_stay_buffered() {
+            if let Err(failed) = side.log.write_group(mark, &[end]) {
+                return Some(Err(failed.error));
+            }
+        }
+        side.index.put(id, end.offset, timestamp, StoredAtom::Number(kind, bits));
+        side.index.publish(end.offset);
+        core.keeper.note(side);
+        Some(Ok(offset))
+    }
+
+    /// What can refuse a group before anything of it is framed.
+    #[inline]
+    fn before_group(&mut self, core: &Core) -> Result<()> {
+        self.log.check_writable()?;
+        if core.detached.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(core.detached());
+        }
+        if self.log.is_full() { self.log.flush_pages() } else { Ok(()) }
+    }
+
+    /// Frames the chunks that seal the tails of `due`. A tail that cannot be sealed stays.
+    fn frame_seals(&mut self, due: Vec<KeyId>) -> (Vec<PlacedSeal>, Vec<KeyId>) {
+        let mut seals = Vec::with_capacity(due.len());
+        let mut not_sealed = Vec::new();
+        for id in due {
+            let log = self.log.log();
+            match self.index.index().seal(log, id) {
+                Ok(Some(mut seal)) => {
+                    let framed =
+                        self.log.frame_chunk(&seal.key, seal.first_row, &mut seal.chunk, None);
+                    match framed {
+                        Ok((offset, val_len)) => {
+                            seals.push(PlacedSeal { seal, offset, val_len, end: self.log.end() });
+                        }
+                        Err(_) => not_sealed.push(id),
+                    }
+                }
+                Ok(None) => {}
+                // The points stay in memory and in the log as puts: nothing is lost.
+                Err(_) => not_sealed.push(id),
+            }
+        }
+        (seals, not_sealed)
+    }
+
+    /// Frames one commit, or nothing of it.
+    fn frame_commit(&mut self, commit: &mut Commit<'_>, rows: &mut NextRows) -> Result<Placed> {
+        for op in &commit.ops {
+            // Ids are taken before anything is framed: running out of them is no half commit.
+            self.index.id_of(op.key())?;
+        }
+        let mark = self.log.mark();
+        let before = rows.is_needed.then(|| rows.clone());
+        let mut batch = (commit.ops.len() > 1).then(|| self.log.begin_batch());
+        let mut entries = Vec::with_capacity(commit.ops.len());
+        for op in &mut commit.ops {
+            match op {
+                Op::Put { key, timestamp, value } => {
+                    let frame = Frame {
+                        kind: Kind::Put,
+                        timestamp: *timestamp,
+                        flags: 0,
+                        key: key.as_bytes(),
+                    };
+                    let offset = match value {
+                        PutValue::Number(kind, bits) => {
+                            let (encoded, len) = value::encode_number(*kind, *bits);
+                            let encoded = encoded.get(..len).unwrap_or_default();
+                            self.log.frame(frame, encoded, batch.as_mut())
+                        }
+                        PutValue::Encoded(encoded) => {
+                            self.log.frame(frame, encoded, batch.as_mut())
+                        }
+                    };
+                    let len = match value {
+                        PutValue::Number(AtomKind::Null, _) => 4,
+                        PutValue::Number(..) => 12,
+                        PutValue::Encoded(encoded) => {
+                            u32::try_from(encoded.len()).unwrap_or(u32::MAX)
+                        }
+                    };
+                    entries.push((offset, len));
+                    rows.advance(&self.index, key, 1);
+                }
+                Op::Tombstone { key } => {
+                    let frame = Frame {
+                        kind: Kind::Tombstone,
+                        timestamp: now(),
+                        flags: flags::IS_TOMBSTONE,
+                        key: key.as_bytes(),
+                    };
+                    entries.push((self.log.frame(frame, &[], batch.as_mut()), 0));
+                }
+                Op::Chunk { key, chunk, .. } => {
+                    let first = rows.advance(&self.index, key, chunk.rows().into());
+                    let framed = self.log.frame_chunk(key, first, chunk, batch.as_mut());
+                    match framed {
+                        Ok(entry) => entries.push(entry),
+                        Err(error) => {
+                            self.log.rewind(mark);
+                            *rows = before.unwrap_or_else(|| rows.clone());
+                            return Err(error);
+                        }
+                    }
+                }
+            }
+        }
+        if let Some(batch) = batch {
+            self.log.end_batch(batch, now());
+        }
+        Ok(Placed { end: self.log.end(), first: mark.end.offset, entries })
+    }
+
+    fn apply(&mut self, commit: Commit<'_>, placed: &Placed) -> Result<()> {
+        let end = placed.end.offset;
+        for (op, &(offset, val_len)) in commit.ops.into_iter().zip(&placed.entries) {
+            let id = self.index.id_of(op.key())?;
+            match op {
+                Op::Put { timestamp, value, .. } => match value {
+                    PutValue::Number(kind, bits) => {
+                        self.index.put(id, end, timestamp, StoredAtom::Number(kind, bits));
+                    }
+                    large if large.is_large() => {
+                        self.index.large_put(id, end, timestamp, offset, val_len);
+                    }
+                    PutValue::Encoded(encoded) => {
+                        let atom = value::decode(&encoded)
+                            .map_err(|what| self.log.log().corrupt(offset, what))?;
+                        self.index.put(id, end, timestamp, atom);
+                    }
+                },
+                Op::Tombstone { .. } => self.index.tombstone(id, end),
+                Op::Chunk { chunk, points, .. } => match points {
+                    ChunkPoints::Tail(points) => {
+                        let first = chunk.header().first_row;
+                        self.index.add_points(id, end, first, &points);
+                    }
+                    ChunkPoints::Log(latest) => {
+                        let segment = segment_of(chunk.header(), offset, val_len);
+                        self.index.add_chunk(id, end, segment, latest);
+                    }
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Seals every tail that is worth a chunk.
+    pub(crate) fn seal_all(&mut self) -> Result<()> {
+        // Some at a time, so that what is framed stays small.
+        for ids in self.index.sealable().chunks(256) {
+            let mark = self.log.mark();
+            let (seals, _) = self.frame_seals(ids.to_vec());
+            let ends: Vec<Position> = seals.iter().map(|seal| seal.end).collect();
+            let mut kept_to = u64::MAX;
+            let mut failure = None;
+            if !seals.is_empty() {
+                if let Err(failed) = self.log.write_group(mark, &ends) {
+                    kept_to = failed.kept_to;
+                    failure = Some(failed.error);
+                }
+            }
+            for seal in seals.into_iter().filter(|seal| seal.end.offset <= kept_to) {
+                self.index.sealed(&seal.seal, seal.offset, seal.val_len);
+            }
+            self.index.publish(self.log.end().offset);
+            if let Some(error) = failure {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// The log grows by so much between two checkpoints at least.
+    const CHECKPOINT_STEP_MIN: u64 = 64 << 20;
+
+    #[inline]
+    fn checkpoint_is_due(&self) -> bool {
+        let step = Self::CHECKPOINT_STEP_MIN.max(self.checkpoint_len.saturating_mul(4));
+        self.log.end().offset.saturating_sub(self.checkpoint) > step
+    }
+
+    pub(crate) fn checkpoint_end(&self) -> u64 {
+        self.checkpoint + self.checkpoint_len
+    }
+
+    /// Writes an image of the index into the log.
+    pub(crate) fn write_checkpoint(&mut self) -> Result<()> {
+        self.log.flush()?;
+        let mark = self.log.mark();
+        let start = mark.end;
+        // Not again at once if it cannot be written.
+        let Some(pieces) = self.index.image(start, self.log.log().limits().value_size_max) else {
+            (self.checkpoint, self.checkpoint_len) = (start.offset, 0);
+            return Ok(());
+        };
+        let timestamp = now();
+        let mut batch = (pieces.len() > 1).then(|| self.log.begin_batch());
+        for piece in &pieces {
+            let frame = Frame { kind: Kind::Checkpoint, timestamp, flags: 0, key: &[] };
+            self.log.frame(frame, piece, batch.as_mut());
+        }
+        drop(pieces);
+        if let Some(batch) = batch {
+            self.log.end_batch(batch, timestamp);
+        }
+        let end = self.log.end();
+        self.log.write_group(mark, &[end]).map_err(|failed| failed.error)?;
+        self.index.publish(end.offset);
+        (self.checkpoint, self.checkpoint_len) = (start.offset, end.offset - start.offset);
+        self.log.set_checkpoint(start.offset);
+        Ok(())
+    }
+}
+
+impl Op<'_> {
+    pub(crate) fn key(&self) -> &str {
+        match self {
+            Op::Put { key, .. } | Op::Tombstone { key } | Op::Chunk { key, .. } => key,
+        }
+    }
+}
+
+/// Row numbers while a group is framed: its own commits are not in the index yet. Kept only for
+/// groups with a chunk, since puts do not carry their row.
+#[derive(Clone)]
+struct NextRows {
+    is_needed: bool,
+    rows: HashMap<KeyId, u64>,
+}
+
+impl NextRows {
+    fn of(commits: &[Commit<'_>]) -> NextRows {
+        let is_chunk = |op: &Op<'_>| matches!(op, Op::Chunk { .. });
+        let is_needed = commits.iter().any(|commit| commit.ops.iter().any(is_chunk));
+        NextRows { is_needed, rows: HashMap::new() }
+    }
+
+    /// The next row of a key, which moves on by `count`.
+    fn advance(&mut self, index: &IndexWriter, key: &str, count: u64) -> u64 {
+        if !self.is_needed {
+            return 0;
+        }
+        let index = index.index();
+        let Some(id) = index.find(key) else { return 0 };
+        let next = self
+            .rows
+            .entry(id)
+            .or_insert_with(|| index.slot(id).map_or(0, |slot| slot.history.lock().current.rows));
+        let first = *next;
+        *next += count;
+        first
+    }
+}

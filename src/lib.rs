@@ -1,0 +1,73 @@
+//! SynaDB: an embedded store for numbers over time, in one append-only file.
+//!
+//! A [`SynaDB`] maps keys to histories: every append adds a [`Point`], an [`Atom`] with its
+//! timestamp, to the history of a key. The latest value of a key is found in constant time, its
+//! history in order, its value as of any time by timestamp. The file is a log of checksummed
+//! entries; a prefix of it that ends at a commit is a database. From that follow crash recovery,
+//! snapshots, readers in other processes beside the writer, and backups while it runs.
+//!
+//! It is not a server, not a relational database, and not a cache: nothing is ever updated in
+//! place, there is one writer process at a time, and what is appended stays until a rewrite drops
+//! it. Handing histories to Arrow comes with the next version.
+//!
+//! ```
+//! use synadb::{Atom, SynaDB};
+//!
+//! # fn main() -> synadb::Result<()> {
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let path = folder.path().join("weather.syna");
+//! let db = SynaDB::new(&path)?;
+//! db.append_at("JFK/temp", 1_357_020_000_000_000, 39.02)?;
+//! db.append_at("JFK/temp", 1_357_023_600_000_000, 38.84)?;
+//!
+//! assert_eq!(db.get("JFK/temp")?, Some(Atom::Float(38.84)));
+//! assert_eq!(db.get_at("JFK/temp", 1_357_021_000_000_000)?, Some(Atom::Float(39.02)));
+//! assert_eq!(db.get_history("JFK/temp")?.len(), 2);
+//! db.close()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Data flow one way: put, log, index, columns. In the sources: `format` knows the bytes (the
+//! drawing of the file is there), `storage` where they live, `log` appends and reads them back,
+//! `index` finds them, `column` holds them decoded, `db` wires the parts, `maintenance` rewrites
+//! and checks.
+//!
+//! What is promised about durability, atomicity, recovery, detection and concurrency is written
+//! down word for word in `docs/promises.md`, each with its tests.
+
+#[cfg(not(all(target_pointer_width = "64", target_endian = "little")))]
+compile_error!("SynaDB maps raw columns: it needs a 64-bit little-endian target");
+
+pub mod storage;
+
+mod atom;
+mod canary;
+#[cfg(feature = "cli")]
+pub mod cli;
+mod column;
+mod config;
+mod db;
+mod error;
+mod fork;
+mod format;
+mod index;
+mod log;
+mod maintenance;
+mod registry;
+
+pub use atom::{Atom, AtomKind, Point};
+pub use config::{Create, DbConfig, Durability};
+pub use db::{Batch, Series, Snapshot, Stats, SynaDB, Values};
+pub use error::{Result, SharedIo, SynaError};
+pub use log::recovery::RecoveryReport;
+pub use maintenance::{
+    MissingRange, Progress, RewriteReport, SalvageReport, VerifyReport, salvage, salvage_storage,
+    salvage_with,
+};
+pub use registry::{close_db, open_db, open_db_with, with_db};
+
+/// The README's examples are compiled and run like any other.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

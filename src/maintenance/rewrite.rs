@@ -1,0 +1,347 @@
+//! Making a new file of a database and putting it in the place of the old one.
+//!
+//! The new file is written beside the old one by an ordinary writer: first what the rewrite is
+//! for, from a snapshot, then what was appended since, while more is appended, and the last of that
+//! with the old writer's lock held. Then the new file is synced, renamed over the old one (locked
+//! already, so that whoever opens it there finds it locked), and the folder synced. Whatever stops
+//! this leaves the old file or the new one, whole. Readers keep the old inode until they move on.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::column::Points;
+use crate::config::Durability;
+use crate::db::{Commit, Core, Generation, Op, Pinned, PutValue, WriterSide, moved, ops_of_points};
+use crate::error::{Result, SynaError};
+use crate::format::LOG_START;
+use crate::format::entry::{Position, flags};
+use crate::format::file_header::FileHeader;
+use crate::format::slot::{Slot, SlotPage};
+use crate::format::value::{self, StoredAtom};
+use crate::index::{Index, IndexWriter, LoadedChunk};
+use crate::log::create::{Temporary, now, random, sync_folder_of};
+use crate::log::lock::FileLock;
+use crate::log::{Content, Entry, LargePuts, LogFile, LogWriter, Scanned, Scanner, first_slot};
+use crate::storage::Replace;
+use crate::{Point, Progress};
+
+/// What a rewrite did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RewriteReport {
+    /// Length of the log before, in bytes.
+    pub bytes_before: u64,
+    /// Length of the log afterwards.
+    pub bytes_after: u64,
+    /// Live keys in the new file.
+    pub keys: u64,
+    /// Live points in the new file.
+    pub points: u64,
+}
+
+/// So many bytes may be left for the time when nobody can append.
+const REST_MAX: u64 = 1 << 20;
+/// Commits are written in groups of about this many bytes.
+const GROUP_BYTES: usize = 1 << 20;
+
+/// The new file while it is written.
+pub(crate) struct NewFile {
+    temporary: Temporary,
+    header: FileHeader,
+    side: WriterSide,
+    group: Vec<Commit<'static>>,
+    group_bytes: usize,
+}
+
+impl NewFile {
+    pub(crate) fn new(
+        temporary: Temporary,
+        header: FileHeader,
+        path: &std::path::Path,
+        tail_budget_bytes: usize,
+    ) -> Result<NewFile> {
+        let log = LogFile::with_header(Arc::clone(temporary.file()), path, header);
+        let start = Position { offset: LOG_START, head_crc: header.salt.chain_start() };
+        // `Os`: what is synced when is decided here.
+        let slot = first_slot(start.head_crc);
+        let log = LogWriter::new(Arc::new(log), Durability::Os, start, slot, SlotPage::A)?;
+        let index = IndexWriter::new(Arc::new(Index::new(LOG_START)), tail_budget_bytes);
+        let lock = FileLock::take(temporary.file(), temporary.path())?;
+        let side = WriterSide { log, index, lock, checkpoint: LOG_START, checkpoint_len: 0 };
+        Ok(NewFile { temporary, header, side, group: Vec::new(), group_bytes: 0 })
+    }
+
+    /// Appends changes that belong together.
+    pub(crate) fn commit(&mut self, ops: Vec<Op<'static>>) -> Result<()> {
+        if ops.is_empty() {
+            return Ok(());
+        }
+        self.group_bytes += ops.iter().map(Op::size_hint).sum::<usize>();
+        self.group.push(Commit { ops });
+        if self.group_bytes >= GROUP_BYTES { self.write() } else { Ok(()) }
+    }
+
+    /// Appends one point.
+    pub(crate) fn commit_point(&mut self, key: &str, point: &Point) -> Result<()> {
+        // What an earlier limit allowed stays allowed.
+        let value = PutValue::of(&point.value, self.header.limits.value_size_max)?;
+        let key = Cow::Owned(key.to_owned());
+        self.commit(vec![Op::Put { key, timestamp: point.timestamp, value }])
+    }
+
+    /// Writes what is waiting.
+    pub(crate) fn write(&mut self) -> Result<()> {
+        self.group_bytes = 0;
+        let group = std::mem::take(&mut self.group);
+        for result in self.side.write_commits(group, false) {
+            result?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn index(&self) -> &Index {
+        self.side.index.index()
+    }
+
+    /// Writes header and slots and makes everything durable; says how the log stands. Only the
+    /// name is missing then.
+    pub(crate) fn finish(&mut self, from_end: u64) -> Result<Slot> {
+        self.write()?;
+        self.side.log.trim()?;
+        let end = self.side.log.end();
+        self.header.from_end = from_end;
+        self.header.base_end = end.offset;
+        let slot = Slot {
+            epoch: 2,
+            durable_len: end.offset,
+            head_crc: end.head_crc,
+            checkpoint: 0,
+            suspect_from: 0,
+        };
+        // The pages last of all: a file with a header is a whole one.
+        self.temporary.sync()?;
+        self.temporary.write_pages(&self.header, &slot)?;
+        self.temporary.sync()?;
+        Ok(slot)
+    }
+
+    /// Gives the finished file its name.
+    pub(crate) fn name(
+        self,
+        path: &std::path::Path,
+        replace: Replace,
+    ) -> std::io::Result<WriterSide> {
+        self.temporary.rename(path, replace)?;
+        Ok(self.side)
+    }
+}
+
+impl Op<'_> {
+    /// About how many bytes of the log it takes.
+    fn size_hint(&self) -> usize {
+        let value = match self {
+            Op::Put { value: PutValue::Encoded(bytes), .. } => bytes.len(),
+            Op::Chunk { chunk, .. } => usize::try_from(chunk.value_len()).unwrap_or(usize::MAX),
+            _ => 12,
+        };
+        value.saturating_add(self.key().len() + 32)
+    }
+}
+
+/// Rewrites the database of `core`. `fill` writes what the new file begins with, from a snapshot.
+pub(crate) fn rewrite(
+    core: &Core,
+    progress: &mut dyn FnMut(Progress),
+    fill: impl FnOnce(&Pinned, &mut NewFile, &mut dyn FnMut(Progress)) -> Result<()>,
+) -> Result<RewriteReport> {
+    if core.rewriting.swap(true, Ordering::AcqRel) {
+        return Err(SynaError::Busy);
+    }
+    // Also when a callback of the caller's panics.
+    struct Done<'a>(&'a Core);
+    impl Drop for Done<'_> {
+        fn drop(&mut self) {
+            self.0.rewriting.store(false, Ordering::Release);
+        }
+    }
+    let _done = Done(core);
+
+    core.check_attached()?;
+    let (pinned, commit) = core.with_writer(|side| {
+        side.log.check_writable()?;
+        side.log.flush()?;
+        Ok((core.pinned(), side.log.end()))
+    })?;
+    let old = &pinned.generation.log;
+    let status = old.storage_file().status().map_err(|e| old.io_error("stat", e))?;
+    if status.links > 1 {
+        return Err(SynaError::HardLinked { path: core.name.clone(), links: status.links });
+    }
+    let header = old.header().next_generation(random()?, now());
+    let temporary = Temporary::create(&core.storage, &core.path)?;
+    let permissions = old.storage_file().permissions().map_err(|e| old.io_error("stat", e))?;
+    if let Some(permissions) = permissions {
+        let set = temporary.file().set_permissions(permissions);
+        set.map_err(|e| SynaError::io("set permissions of", temporary.path(), e))?;
+    }
+    let mut new = NewFile::new(temporary, header, &core.path, core.config.tail_budget_bytes)?;
+    fill(&pinned, &mut new, progress)?;
+    new.write()?;
+
+    // What was appended meanwhile, while more is appended.
+    let mut rest = Rest { pinned: &pinned, position: commit, rows: HashMap::new() };
+    loop {
+        let end = core.with_writer(|side| {
+            side.log.flush()?;
+            Ok(side.log.end().offset)
+        })?;
+        if end - rest.position.offset <= REST_MAX {
+            break;
+        }
+        rest.append_to(&mut new, end)?;
+    }
+    // The long sync while appends go on; the one with the lock held finds little to do.
+    new.temporary.sync()?;
+
+    core.with_writer(|side| {
+        side.log.check_writable()?;
+        side.log.flush()?;
+        let end = side.log.end().offset;
+        rest.append_to(&mut new, end)?;
+        take_over(core, side, new, end)
+    })
+}
+
+/// What the old log has behind the snapshot.
+struct Rest<'a> {
+    pinned: &'a Pinned,
+    position: Position,
+    /// The next row of keys that were written since, as the old log numbers them.
+    rows: HashMap<Box<str>, u64>,
+}
+
+impl Rest<'_> {
+    /// Appends the commits of the old log up to the one that ends at `end`.
+    fn append_to(&mut self, new: &mut NewFile, end: u64) -> Result<()> {
+        let pinned = self.pinned;
+        let old = &*pinned.generation.log;
+        let mut scanner = Scanner::new(old, self.position, end)?.with_large_puts(LargePuts::Read);
+        let mut batch = Vec::new();
+        while scanner.position().offset < end {
+            let offset = scanner.position().offset;
+            let entry = match scanner.next()? {
+                Scanned::Entry(entry) => entry,
+                Scanned::End => return Err(old.corrupt(offset, "zeros before the last commit")),
+                Scanned::Bad(what) => return Err(old.corrupt(offset, what)),
+            };
+            let in_batch = entry.header.has(flags::IN_BATCH);
+            self.ops_of(old, &entry, &mut batch)?;
+            if !in_batch {
+                new.commit(std::mem::take(&mut batch))?;
+            }
+        }
+        self.position = scanner.position();
+        new.write()
+    }
+
+    /// The changes an entry stands for.
+    fn ops_of(
+        &mut self,
+        old: &LogFile,
+        entry: &Entry<'_>,
+        ops: &mut Vec<Op<'static>>,
+    ) -> Result<()> {
+        let key = || Cow::Owned(entry.key.to_owned());
+        let timestamp = entry.header.timestamp;
+        match &entry.content {
+            Content::Put(bytes) => {
+                let atom = value::decode(bytes).map_err(|what| old.corrupt(entry.offset, what))?;
+                *self.next_row(entry.key) += 1;
+                let value = match atom {
+                    StoredAtom::Number(kind, bits) => PutValue::Number(kind, bits),
+                    StoredAtom::Text(_) | StoredAtom::Bytes(_) => PutValue::Encoded(bytes.to_vec()),
+                };
+                ops.push(Op::Put { key: key(), timestamp, value });
+            }
+            Content::LargePut => {
+                return Err(old.corrupt(entry.offset, "a large value that was not read"));
+            }
+            Content::Tombstone => ops.push(Op::Tombstone { key: key() }),
+            Content::Chunk(header) => {
+                let next = self.next_row(entry.key);
+                if header.first_row < *next {
+                    // It replaces points that came by as they were appended.
+                    return Ok(());
+                }
+                *next = header.first_row + u64::from(header.rows);
+                let chunk = LoadedChunk::from_scan(entry.offset, entry.key.len(), header.clone());
+                let mut points = Points::new();
+                chunk.decode(old, 0, u32::MAX, &mut points)?;
+                ops_of_points(key(), points, old.limits(), ops)?;
+            }
+            Content::Commit(_) | Content::Checkpoint(_) | Content::Ignorable => {}
+        }
+        Ok(())
+    }
+
+    fn next_row(&mut self, key: &str) -> &mut u64 {
+        if !self.rows.contains_key(key) {
+            let slot = self.pinned.generation.index.slot_of(key);
+            let rows = slot.map_or(0, |slot| slot.version_at(self.pinned.commit_end()).rows);
+            self.rows.insert(key.into(), rows);
+        }
+        self.rows.entry(key.into()).or_default()
+    }
+}
+
+/// Puts the new file in the place of the old one. The old writer's lock is held.
+fn take_over(
+    core: &Core,
+    side: &mut WriterSide,
+    mut new: NewFile,
+    old_end: u64,
+) -> Result<RewriteReport> {
+    let slot = new.finish(old_end)?;
+    // Somebody may have put another file in the place of ours meanwhile.
+    if !side.lock.is_of(&*core.storage, &core.path)? {
+        core.detached.store(true, Ordering::Relaxed);
+        return Err(core.detached());
+    }
+    let file = Arc::clone(new.temporary.file());
+    let status = file.status().map_err(|e| SynaError::io("stat", &core.path, e))?;
+    let end = new.side.log.end();
+    let log = Arc::new(LogFile::with_header(file, &core.path, new.header));
+    let writer = LogWriter::new(Arc::clone(&log), core.config.durability, end, slot, SlotPage::A)?;
+    // Whoever opens the path from the rename on finds the place of this database.
+    let before = *core.identity.lock();
+    moved(before, status.identity);
+    let finished = match new.name(&core.path, Replace::Yes) {
+        Ok(finished) => finished,
+        Err(error) => {
+            moved(status.identity, before);
+            return Err(SynaError::io("rename to", &core.path, error));
+        }
+    };
+    *core.identity.lock() = status.identity;
+    let index = Arc::clone(finished.index.index());
+    let report = RewriteReport {
+        bytes_before: old_end,
+        bytes_after: end.offset,
+        keys: index.live_keys(),
+        points: index.live_rows(),
+    };
+    // The old file's lock ends here, with the old writer.
+    *side = WriterSide { log: writer, ..finished };
+    core.replace_generation(Generation::new(log, index));
+    core.durable.offset.store(end.offset, Ordering::Release);
+    if let Err(error) = sync_folder_of(&*core.storage, &core.path) {
+        // Both files are whole, but which of them has the name after a power loss is not known:
+        // what is appended from now on could be lost with it.
+        let source = std::io::Error::other(error.to_string());
+        side.log.poison("syncing the folder after a rewrite", source);
+        return Err(error);
+    }
+    Ok(report)
+}
