@@ -69,6 +69,11 @@ impl Follower {
         Arc::clone(&self.generation)
     }
 
+    /// How much is known to be durable.
+    pub(crate) fn durable_len(&self) -> u64 {
+        self.durable_len
+    }
+
     pub(crate) fn tail_bytes(&self) -> usize {
         self.index.tail_bytes()
     }
@@ -149,6 +154,7 @@ impl Core {
         self.looked_us.store(now, Ordering::Relaxed);
         // The file that is open first: a rewrite takes over everything it holds.
         let moved = follower.advance()?;
+        self.durable.offset.store(follower.durable_len(), Ordering::Relaxed);
         let status = match self.storage.status(&self.path) {
             Ok(status) => status,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -172,6 +178,7 @@ impl Core {
         let (next, _) = Follower::open(log)?;
         self.replace_generation(next.generation());
         *self.identity.lock() = identity;
+        self.durable.offset.store(next.durable_len(), Ordering::Relaxed);
         *follower = next;
         Ok(true)
     }
