@@ -11,7 +11,8 @@ use parking_lot::{Condvar, Mutex};
 use crate::config::{DbConfig, Durability};
 use crate::error::{Result, SynaError};
 use crate::fork;
-use crate::index::{Index, IndexWriter, Pin};
+use crate::format::file_header::Limits;
+use crate::index::{Index, IndexWriter, Pin, SEAL_ROWS_MIN};
 use crate::log::group::Group;
 use crate::log::lock::FileLock;
 use crate::log::recovery::RecoveryReport;
@@ -95,6 +96,8 @@ pub(crate) struct Core {
     pub(crate) config: DbConfig,
     pub(crate) is_writer: bool,
     pub(crate) medium: Medium,
+    /// Of the file; rewrites keep them.
+    pub(crate) limits: Limits,
     pub(crate) recovery: RecoveryReport,
     pub(crate) generation: ArcSwap<Generation>,
     pub(crate) side: Mutex<Side>,
@@ -127,10 +130,6 @@ impl Core {
     #[inline]
     pub(crate) fn check_fork(&self) -> Result<()> {
         if fork::count() == self.forks { Ok(()) } else { Err(SynaError::ForkedHandle) }
-    }
-
-    pub(crate) fn value_size_max(&self) -> u64 {
-        self.generation.load().log.limits().value_size_max
     }
 
     pub(crate) fn detached(&self) -> SynaError {
@@ -299,7 +298,7 @@ impl Core {
         let attached = self.check_attached();
         let changed = side.log.end().offset > side.checkpoint_end();
         if changed && attached.is_ok() {
-            side.seal_all()?;
+            side.seal_all(SEAL_ROWS_MIN)?;
             side.write_checkpoint()?;
         }
         side.log.flush()?;

@@ -256,7 +256,7 @@ impl SynaDB {
     pub fn append_at(&self, key: &str, timestamp: i64, value: impl Into<Atom>) -> Result<u64> {
         let core = self.writing()?;
         check_key(key)?;
-        let value = PutValue::of(&value.into(), core.value_size_max())?;
+        let value = PutValue::of(&value.into(), core.limits.value_size_max)?;
         core.commit_one(Op::Put { key: Cow::Borrowed(key), timestamp, value })
     }
 
@@ -275,9 +275,8 @@ impl SynaDB {
     ) -> Result<u64> {
         let core = self.writing()?;
         check_key(key)?;
-        let generation = core.generation.load();
-        let ops = values::ops_of_values(key, timestamps, &values.into(), generation.log.limits())?;
-        core.commit(Commit { ops })
+        let ops = values::ops_of_values(key, timestamps, &values.into(), &core.limits)?;
+        core.commit(Commit::new(ops))
     }
 
     /// Begins an atomic batch over any keys.

@@ -304,6 +304,7 @@ fn new_core(
         config: config.clone(),
         is_writer,
         medium,
+        limits: *generation.log.limits(),
         recovery,
         generation: ArcSwap::new(generation),
         side: Mutex::new(side),

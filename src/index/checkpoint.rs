@@ -75,10 +75,7 @@ impl IndexWriter {
                 return Ok(false);
             }
             let segments = record.segments.iter().map(|s| Arc::new(segment_of(s))).collect();
-            let tail = match record.tail.len() {
-                0 => Tail::Empty,
-                _ => Tail::Many(Box::new(record.tail)),
-            };
+            let tail = Tail::of(record.tail);
             let latest = match record.latest {
                 LatestRecord::Absent => Latest::Absent,
                 LatestRecord::InHistory => Latest::InHistory,
@@ -87,7 +84,7 @@ impl IndexWriter {
                 }
             };
             let rows = (record.live_from, record.rows);
-            self.restore(record.key, header.covers, rows, segments, tail.slim(), latest)?;
+            self.restore(record.key, header.covers, rows, segments, tail, latest)?;
         }
         self.set_replaced_bytes(header.replaced_bytes);
         Ok(fields.is_empty())

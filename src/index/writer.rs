@@ -19,6 +19,11 @@ use super::{Index, LoadedChunk};
 /// The right to change an [`Index`]. Held by one writer, one recovery, or one follower of the log.
 pub(crate) struct IndexWriter {
     index: Arc<Index>,
+    accounts: Accounts,
+}
+
+/// What the writer keeps of tails and of what is no longer needed.
+struct Accounts {
     tail_budget_bytes: usize,
     tail_bytes: usize,
     queue: SealQueue,
@@ -40,15 +45,15 @@ fn latest_of(timestamp: i64, atom: StoredAtom<'_>) -> Latest {
 
 impl IndexWriter {
     pub(crate) fn new(index: Arc<Index>, tail_budget_bytes: usize) -> Self {
-        IndexWriter {
-            index,
+        let accounts = Accounts {
             tail_budget_bytes,
             tail_bytes: 0,
             queue: SealQueue::default(),
             due: Vec::new(),
             with_past: Vec::new(),
             replaced_bytes: 0,
-        }
+        };
+        IndexWriter { index, accounts }
     }
 
     pub(crate) fn index(&self) -> &Arc<Index> {
@@ -56,15 +61,15 @@ impl IndexWriter {
     }
 
     pub(crate) fn tail_bytes(&self) -> usize {
-        self.tail_bytes
+        self.accounts.tail_bytes
     }
 
     pub(crate) fn replaced_bytes(&self) -> u64 {
-        self.replaced_bytes
+        self.accounts.replaced_bytes
     }
 
     pub(crate) fn set_replaced_bytes(&mut self, bytes: u64) {
-        self.replaced_bytes = bytes;
+        self.accounts.replaced_bytes = bytes;
     }
 
     /// The id of a key, new if the key was never seen.
@@ -104,39 +109,31 @@ impl IndexWriter {
         &mut self,
         id: KeyId,
         commit_end: u64,
-        change: impl FnOnce(&mut Self, &KeySlot, &mut History, u64) -> T,
+        change: impl FnOnce(&mut Accounts, &Index, &KeySlot, &mut History, u64) -> T,
     ) -> T {
-        let index = Arc::clone(&self.index);
+        let IndexWriter { index, accounts } = self;
         let Some(slot) = index.slots.get(id) else {
             unreachable!("ids come from this index");
         };
         let published = index.published.load(Ordering::Relaxed);
         let mut history = slot.history.lock();
         history.begin_change(commit_end, published, index.snapshots.newest());
-        change(self, slot, &mut history, published)
-    }
-
-    fn count_rows(&self, history: &History, added: u64) {
-        let index = &self.index;
-        if history.current.len() == added {
-            index.live_keys.store(index.live_keys() + 1, Ordering::Relaxed);
-        }
-        index.live_rows.store(index.live_rows() + added, Ordering::Relaxed);
+        change(accounts, index, slot, &mut history, published)
     }
 
     /// Applies a put of a value that is kept in memory.
     #[inline]
     pub(crate) fn put(&mut self, id: KeyId, commit_end: u64, timestamp: i64, atom: StoredAtom<'_>) {
-        self.change(id, commit_end, |this, slot, history, published| {
+        self.change(id, commit_end, |accounts, index, slot, history, published| {
             history.rows.tail.push(timestamp, atom);
             history.current.rows += 1;
-            this.count_rows(history, 1);
+            index.count_rows(history, 1);
             let len = history.rows.tail.len();
             // Memory changes with a value of its own or when the columns grow, which they do by
             // doubling from four.
             let is_blob = !matches!(atom, StoredAtom::Number(..));
             if is_blob || (len - 1).is_power_of_two() || len == SEAL_ROWS {
-                this.recount(id, history);
+                accounts.recount(id, history);
             }
             slot.latest.set(commit_end, published, latest_of(timestamp, atom));
         });
@@ -151,8 +148,8 @@ impl IndexWriter {
         offset: u64,
         val_len: u32,
     ) {
-        self.change(id, commit_end, |this, slot, history, published| {
-            this.freeze_tail(id, history);
+        self.change(id, commit_end, |accounts, index, slot, history, published| {
+            accounts.freeze_tail(id, history);
             history.rows.segments.push(Arc::new(Segment {
                 first_row: history.current.rows,
                 rows: 1,
@@ -161,7 +158,7 @@ impl IndexWriter {
                 body: SegmentBody::Put { offset, val_len },
             }));
             history.current.rows += 1;
-            this.count_rows(history, 1);
+            index.count_rows(history, 1);
             slot.latest.set(commit_end, published, Latest::InHistory);
         });
     }
@@ -176,15 +173,15 @@ impl IndexWriter {
         points: &Points,
     ) {
         let Some(last) = points.len().checked_sub(1) else { return };
-        self.change(id, commit_end, |this, slot, history, published| {
+        self.change(id, commit_end, |accounts, index, slot, history, published| {
             if history.current.rows == 0 {
                 // Only a rewrite begins a key's history at a later row.
                 (history.current.live_from, history.current.rows) = (first_row, first_row);
             }
             history.rows.tail.points_mut().extend_from(points, 0..points.len());
             history.current.rows += points.len() as u64;
-            this.count_rows(history, points.len() as u64);
-            this.recount(id, history);
+            index.count_rows(history, points.len() as u64);
+            accounts.recount(id, history);
             let latest = match points.kind(last) {
                 AtomKind::Text | AtomKind::Bytes => Latest::InHistory,
                 kind => Latest::Number {
@@ -205,15 +202,15 @@ impl IndexWriter {
         segment: Segment,
         latest: Latest,
     ) {
-        self.change(id, commit_end, |this, slot, history, published| {
-            this.freeze_tail(id, history);
+        self.change(id, commit_end, |accounts, index, slot, history, published| {
+            accounts.freeze_tail(id, history);
             if history.current.rows == 0 {
                 history.current.live_from = segment.first_row;
             }
             let rows = segment.rows;
             history.current.rows = segment.end_row();
             history.rows.segments.push(Arc::new(segment));
-            this.count_rows(history, rows);
+            index.count_rows(history, rows);
             slot.latest.set(commit_end, published, latest);
         });
     }
@@ -225,7 +222,7 @@ impl IndexWriter {
     /// What contradicts what, if the rows are not a union of whole chunks, single values and rows
     /// of the tail.
     pub(crate) fn replace(&mut self, id: KeyId, segment: Segment) -> Result<(), &'static str> {
-        let index = Arc::clone(&self.index);
+        let IndexWriter { index, accounts } = self;
         let Some(slot) = index.slots.get(id) else {
             unreachable!("ids come from this index");
         };
@@ -252,19 +249,19 @@ impl IndexWriter {
         let mut thawed = 0;
         for replaced in segments.get(from..to).unwrap_or_default() {
             thawed += u32::from(matches!(replaced.body, SegmentBody::Points(_)));
-            self.replaced_bytes += replaced.stored_len() + key_len + 24;
+            accounts.replaced_bytes += replaced.stored_len() + key_len + 24;
         }
         history.frozen -= thawed;
         if end > tail_row {
             let gone = usize::try_from(end - tail_row.max(first)).unwrap_or(usize::MAX);
             // A put of a number; texts are longer, which an estimate may leave out.
-            self.replaced_bytes += gone as u64 * (40 + key_len).next_multiple_of(8);
+            accounts.replaced_bytes += gone as u64 * (40 + key_len).next_multiple_of(8);
             let kept_before = usize::try_from(first.saturating_sub(tail_row)).unwrap_or(usize::MAX);
             if kept_before > 0 {
                 // Rows of the tail before the chunk stay in memory before it.
                 let points = history.rows.tail.slice(0..kept_before);
                 history.frozen += 1;
-                self.due.push(id);
+                accounts.due.push(id);
                 history.rows.segments.push(Arc::new(Segment {
                     first_row: tail_row,
                     rows: kept_before as u64,
@@ -274,13 +271,8 @@ impl IndexWriter {
                 }));
             }
             let gone = kept_before + gone;
-            if gone >= history.rows.tail.len() {
-                history.rows.tail = Tail::Empty;
-            } else {
-                history.rows.tail.points_mut().truncate_front(gone);
-                history.rows.tail.points_mut().shrink();
-            }
-            self.recount(id, &mut history);
+            history.rows.tail.truncate_front(gone);
+            accounts.recount(id, &mut history);
         }
         let at = history.rows.segments.partition_point(|s| s.end_row() <= first);
         let until = history.rows.segments.partition_point(|s| s.first_row < end);
@@ -290,17 +282,16 @@ impl IndexWriter {
 
     /// Applies a tombstone.
     pub(crate) fn tombstone(&mut self, id: KeyId, commit_end: u64) {
-        self.change(id, commit_end, |this, slot, history, published| {
+        self.change(id, commit_end, |accounts, index, slot, history, published| {
             let rows = history.current.len();
             if rows > 0 {
                 let bytes: u64 = history.rows.segments.iter().map(|s| s.stored_len()).sum();
                 let tail = history.rows.tail.len() as u64;
-                this.replaced_bytes +=
+                accounts.replaced_bytes +=
                     bytes + tail * (40 + slot.key.len() as u64).next_multiple_of(8);
                 history.end_life();
-                this.with_past.push(id);
-                this.recount(id, history);
-                let index = &this.index;
+                accounts.with_past.push(id);
+                accounts.recount(id, history);
                 index.live_keys.store(index.live_keys() - 1, Ordering::Relaxed);
                 index.live_rows.store(index.live_rows() - rows, Ordering::Relaxed);
             }
@@ -319,14 +310,14 @@ impl IndexWriter {
         latest: Latest,
     ) -> Result<()> {
         let id = self.id_of(key)?;
-        self.change(id, commit_end, |this, slot, history, published| {
+        self.change(id, commit_end, |accounts, index, slot, history, published| {
             history.current.live_from = live_from;
             history.current.rows = rows;
             history.rows = Rows { segments, tail };
             if rows > live_from {
-                this.count_rows(history, rows - live_from);
+                index.count_rows(history, rows - live_from);
             }
-            this.recount(id, history);
+            accounts.recount(id, history);
             slot.latest.set(commit_end, published, latest);
         });
         Ok(())
@@ -337,16 +328,16 @@ impl IndexWriter {
     pub(crate) fn publish(&mut self, commit_end: u64) {
         // Sequentially consistent for the sake of `Snapshots::pin`.
         self.index.published.store(commit_end, Ordering::SeqCst);
-        if !self.with_past.is_empty() {
+        if !self.accounts.with_past.is_empty() {
             self.forget_past(commit_end);
         }
     }
 
     #[cold]
     fn forget_past(&mut self, published: u64) {
-        let oldest = self.index.snapshots.oldest();
-        let index = Arc::clone(&self.index);
-        self.with_past.retain(|id| {
+        let IndexWriter { index, accounts } = self;
+        let oldest = index.snapshots.oldest();
+        accounts.with_past.retain(|id| {
             index
                 .slots
                 .get(*id)
@@ -354,6 +345,99 @@ impl IndexWriter {
         });
     }
 
+    /// The keys to be sealed now: full tails, and the largest ones while memory is over budget.
+    pub(crate) fn take_due(&mut self) -> Vec<KeyId> {
+        let mut due = std::mem::take(&mut self.accounts.due);
+        // A key filed twice must not be sealed twice in one group.
+        due.sort_unstable();
+        due.dedup();
+        let mut expected = self.accounts.tail_bytes;
+        while expected > self.accounts.tail_budget_bytes {
+            let index = &self.index;
+            let bytes_of =
+                |id| index.slots.get(id).map_or(0, |slot| slot.history.lock().counted_bytes);
+            let Some(id) = self.accounts.queue.take_largest(bytes_of) else { break };
+            if let Err(at) = due.binary_search(&id) {
+                expected -= bytes_of(id).min(expected);
+                due.insert(at, id);
+            }
+        }
+        due
+    }
+
+    /// Gives keys back whose seals could not be written.
+    pub(crate) fn return_due(&mut self, ids: impl Iterator<Item = KeyId>) {
+        self.accounts.due.extend(ids);
+    }
+
+    /// Whether [`IndexWriter::take_due`] would find anything.
+    #[inline]
+    pub(crate) fn is_due(&self) -> bool {
+        let accounts = &self.accounts;
+        !accounts.due.is_empty() || accounts.tail_bytes > accounts.tail_budget_bytes
+    }
+
+    /// All keys whose tails have at least so many points, and those with rows to be sealed at once.
+    pub(crate) fn sealable(&self, rows_min: usize) -> Vec<KeyId> {
+        (0..self.index.slots.len())
+            .filter(|id| {
+                self.index.slots.get(*id).is_some_and(|slot| {
+                    let history = slot.history.lock();
+                    history.rows.tail.len() >= rows_min || history.frozen > 0
+                })
+            })
+            .collect()
+    }
+
+    /// Applies a seal whose chunk entry stands at `offset`.
+    pub(crate) fn sealed(&mut self, seal: &Seal, offset: u64, val_len: u32) {
+        let segment = Segment {
+            first_row: seal.first_row,
+            rows: u64::from(seal.chunk.rows()),
+            timestamp_min: seal.chunk.timestamp_min(),
+            timestamp_max: seal.chunk.timestamp_max(),
+            body: SegmentBody::Chunk { offset, val_len, loaded: OnceLock::new() },
+        };
+        let replaced = self.replace(seal.id, segment);
+        assert!(replaced.is_ok(), "a seal replaces whole segments: {replaced:?}");
+        let history = self.index.slots.get(seal.id).map(|slot| slot.history.lock());
+        if history.is_some_and(|h| h.frozen > 0 || h.rows.tail.len() >= SEAL_ROWS) {
+            self.accounts.due.push(seal.id);
+        }
+    }
+
+    /// Bytes of the latest value for a chunk's last row.
+    pub(crate) fn latest_of_chunk(chunk: &LoadedChunk, log: &LogFile) -> Result<Latest> {
+        let point = chunk.point(log, chunk.header().rows.saturating_sub(1))?;
+        Ok(match point.value {
+            crate::atom::Atom::Float(value) => Latest::Number {
+                timestamp: point.timestamp,
+                kind: AtomKind::Float,
+                bits: value.to_bits(),
+            },
+            crate::atom::Atom::Int(value) => Latest::Number {
+                timestamp: point.timestamp,
+                kind: AtomKind::Int,
+                bits: value.cast_unsigned(),
+            },
+            crate::atom::Atom::Null => {
+                Latest::Number { timestamp: point.timestamp, kind: AtomKind::Null, bits: 0 }
+            }
+            _ => Latest::InHistory,
+        })
+    }
+}
+
+impl Index {
+    fn count_rows(&self, history: &History, added: u64) {
+        if history.current.len() == added {
+            self.live_keys.store(self.live_keys() + 1, Ordering::Relaxed);
+        }
+        self.live_rows.store(self.live_rows() + added, Ordering::Relaxed);
+    }
+}
+
+impl Accounts {
     /// Keeps the rows of the tail in memory in front of what is added behind them, to be sealed with
     /// the next group.
     fn freeze_tail(&mut self, id: KeyId, history: &mut History) {
@@ -392,86 +476,5 @@ impl IndexWriter {
         } else if len == SEAL_ROWS_MIN + 1 {
             self.queue.file(id, bytes);
         }
-    }
-
-    /// The keys to be sealed now: full tails, and the largest ones while memory is over budget.
-    pub(crate) fn take_due(&mut self) -> Vec<KeyId> {
-        let mut due = std::mem::take(&mut self.due);
-        // A key filed twice must not be sealed twice in one group.
-        due.sort_unstable();
-        due.dedup();
-        let mut expected = self.tail_bytes;
-        while expected > self.tail_budget_bytes {
-            let index = &self.index;
-            let bytes_of =
-                |id| index.slots.get(id).map_or(0, |slot| slot.history.lock().counted_bytes);
-            let Some(id) = self.queue.take_largest(bytes_of) else { break };
-            if let Err(at) = due.binary_search(&id) {
-                expected -= bytes_of(id).min(expected);
-                due.insert(at, id);
-            }
-        }
-        due
-    }
-
-    /// Gives keys back whose seals could not be written.
-    pub(crate) fn return_due(&mut self, ids: impl Iterator<Item = KeyId>) {
-        self.due.extend(ids);
-    }
-
-    /// Whether [`IndexWriter::take_due`] would find anything.
-    #[inline]
-    pub(crate) fn is_due(&self) -> bool {
-        !self.due.is_empty() || self.tail_bytes > self.tail_budget_bytes
-    }
-
-    /// All keys whose tails are worth a chunk.
-    pub(crate) fn sealable(&self) -> Vec<KeyId> {
-        (0..self.index.slots.len())
-            .filter(|id| {
-                self.index.slots.get(*id).is_some_and(|slot| {
-                    let history = slot.history.lock();
-                    history.rows.tail.len() >= SEAL_ROWS_MIN || history.frozen > 0
-                })
-            })
-            .collect()
-    }
-
-    /// Applies a seal whose chunk entry stands at `offset`.
-    pub(crate) fn sealed(&mut self, seal: &Seal, offset: u64, val_len: u32) {
-        let segment = Segment {
-            first_row: seal.first_row,
-            rows: u64::from(seal.chunk.rows()),
-            timestamp_min: seal.chunk.timestamp_min(),
-            timestamp_max: seal.chunk.timestamp_max(),
-            body: SegmentBody::Chunk { offset, val_len, loaded: OnceLock::new() },
-        };
-        let replaced = self.replace(seal.id, segment);
-        assert!(replaced.is_ok(), "a seal replaces whole segments: {replaced:?}");
-        let history = self.index.slots.get(seal.id).map(|slot| slot.history.lock());
-        if history.is_some_and(|h| h.frozen > 0 || h.rows.tail.len() >= SEAL_ROWS) {
-            self.due.push(seal.id);
-        }
-    }
-
-    /// Bytes of the latest value for a chunk's last row.
-    pub(crate) fn latest_of_chunk(chunk: &LoadedChunk, log: &LogFile) -> Result<Latest> {
-        let point = chunk.point(log, chunk.header().rows.saturating_sub(1))?;
-        Ok(match point.value {
-            crate::atom::Atom::Float(value) => Latest::Number {
-                timestamp: point.timestamp,
-                kind: AtomKind::Float,
-                bits: value.to_bits(),
-            },
-            crate::atom::Atom::Int(value) => Latest::Number {
-                timestamp: point.timestamp,
-                kind: AtomKind::Int,
-                bits: value.cast_unsigned(),
-            },
-            crate::atom::Atom::Null => {
-                Latest::Number { timestamp: point.timestamp, kind: AtomKind::Null, bits: 0 }
-            }
-            _ => Latest::InHistory,
-        })
     }
 }

@@ -79,7 +79,7 @@ impl NewFile {
             return Ok(());
         }
         self.group_bytes += ops.iter().map(Op::size_hint).sum::<usize>();
-        self.group.push(Commit { ops });
+        self.group.push(Commit::new(ops));
         if self.group_bytes >= GROUP_BYTES { self.write() } else { Ok(()) }
     }
 
