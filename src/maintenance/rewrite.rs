@@ -13,7 +13,8 @@ use std::sync::atomic::Ordering;
 
 use crate::column::Points;
 use crate::config::Durability;
-use crate::db::{Commit, Core, Generation, Op, Pinned, PutValue, WriterSide, moved, ops_of_points};
+use crate::db::{Commit, Core, Generation, Op, Pinned, PutValue, WriterSide};
+use crate::db::{also_known_as, no_longer, ops_of_points};
 use crate::error::{Result, SynaError};
 use crate::format::LOG_START;
 use crate::format::entry::{Position, flags};
@@ -316,15 +317,16 @@ fn take_over(
     let writer = LogWriter::new(Arc::clone(&log), core.config.durability, end, slot, SlotPage::A)?;
     // Whoever opens the path from the rename on finds the place of this database.
     let before = *core.identity.lock();
-    moved(before, status.identity);
+    also_known_as(before, status.identity);
     let finished = match new.name(&core.path, Replace::Yes) {
         Ok(finished) => finished,
         Err(error) => {
-            moved(status.identity, before);
+            no_longer(status.identity);
             return Err(SynaError::io("rename to", &core.path, error));
         }
     };
     *core.identity.lock() = status.identity;
+    no_longer(before);
     let index = Arc::clone(finished.index.index());
     let report = RewriteReport {
         bytes_before: old_end,
