@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
 
+use crate::canary::{Canary, planted};
 use crate::config::{DbConfig, Durability};
 use crate::error::{Result, SynaError};
 use crate::fork;
@@ -292,6 +293,16 @@ impl Core {
         let result = self.leave_clean(&mut side);
         drop(side.lock);
         result
+    }
+
+    /// The bug of the canary `unlock_in_child`: what a child that closes an inherited handle must
+    /// never do.
+    pub(crate) fn unlock_if_planted(&self) {
+        if planted(Canary::UnlockInChild)
+            && let Side::Writer(side) = &mut *self.side.lock()
+        {
+            side.lock.release();
+        }
     }
 
     fn leave_clean(&self, side: &mut WriterSide) -> Result<()> {
