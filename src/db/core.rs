@@ -195,6 +195,22 @@ impl Core {
         Pinned::new(self.generation.load_full())
     }
 
+    /// A read view of the newest visible commit, all of which is in the file. `judge` may overlook
+    /// that the buffer could not be written out.
+    pub(crate) fn pinned_in_file(
+        &self,
+        judge: impl FnOnce(Result<()>) -> Result<()>,
+    ) -> Result<Pinned> {
+        if !self.is_writer {
+            return Ok(self.pinned());
+        }
+        // Without the lock a commit could come in between and be visible in the buffer only.
+        self.with_writer(|side| {
+            judge(side.log.flush())?;
+            Ok(self.pinned())
+        })
+    }
+
     /// Tells those who wait that more is durable.
     pub(crate) fn publish_durable(&self, offset: u64) {
         self.durable.offset.fetch_max(offset, Ordering::AcqRel);
