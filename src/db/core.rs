@@ -83,6 +83,8 @@ pub(crate) struct WriterSide {
 /// How many `Waiting` for durability there are, and how much is durable.
 pub(crate) struct Durable {
     pub(crate) offset: AtomicU64,
+    /// The greatest length of the log before a rewrite since it was opened.
+    pub(crate) before_rewrite: AtomicU64,
     pub(crate) changed: (Mutex<()>, Condvar),
 }
 
@@ -275,6 +277,10 @@ impl Core {
         while self.durable.offset.load(Ordering::Acquire) <= offset {
             let end = self.with_writer(|side| Ok(side.log.end().offset))?;
             if offset >= end {
+                if offset < self.durable.before_rewrite.load(Ordering::Acquire) {
+                    // It stood in a file that was rewritten since: the new one was synced whole.
+                    return Ok(());
+                }
                 // Nothing that was written stands there: there is nothing to wait for.
                 return Err(SynaError::Corrupt {
                     offset,
@@ -325,11 +331,14 @@ impl Core {
         side.log.check_writable()?;
         let attached = self.check_attached();
         let changed = side.log.end().offset > side.checkpoint_end();
-        if changed && attached.is_ok() {
-            side.seal_all()?;
-            side.write_checkpoint()?;
-        }
-        side.log.flush()?;
+        // Chunks and image only make the next opening faster: no room for them is no reason to
+        // leave undone what the points need.
+        let image = if changed && attached.is_ok() {
+            side.seal_all().and_then(|()| side.write_checkpoint())
+        } else {
+            Ok(())
+        };
+        let flushed = side.log.flush();
         if side.log.durable_len() < side.log.end().offset {
             side.log.sync_written()?;
         }
@@ -338,7 +347,7 @@ impl Core {
             side.log.write_slot()?;
             side.log.sync_written()?;
         }
-        attached
+        attached.and(flushed).and(image)
     }
 
     /// How long an idle keeper sleeps.

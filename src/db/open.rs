@@ -315,6 +315,7 @@ fn new_core(
         group: Group::new(),
         durable: Durable {
             offset: AtomicU64::new(durable),
+            before_rewrite: AtomicU64::new(0),
             changed: (Mutex::new(()), Condvar::new()),
         },
         syncing: Mutex::new(()),

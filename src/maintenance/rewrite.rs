@@ -337,6 +337,7 @@ fn take_over(
     // The old file's lock ends here, with the old writer.
     *side = WriterSide { log: writer, ..finished };
     core.replace_generation(Generation::new(log, index));
+    core.durable.before_rewrite.fetch_max(old_end, Ordering::AcqRel);
     core.durable.offset.store(end.offset, Ordering::Release);
     if let Err(error) = sync_folder_of(&*core.storage, &core.path) {
         // Both files are whole, but which of them has the name after a power loss is not known:
