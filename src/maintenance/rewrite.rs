@@ -193,18 +193,25 @@ pub(crate) fn rewrite(
 
     // What was appended meanwhile, while more is appended.
     let mut rest = Rest { pinned: &pinned, position: commit, rows: HashMap::new() };
+    let mut left_before = u64::MAX;
     loop {
         let end = core.with_writer(|side| {
             side.log.flush()?;
             Ok(side.log.end().offset)
         })?;
-        if end - rest.position.offset <= REST_MAX {
+        let left = end - rest.position.offset;
+        // Where more comes in than is taken over, waiting makes the pause only longer.
+        if left <= REST_MAX || left > left_before / 4 * 3 {
             break;
         }
+        left_before = left;
         rest.append_to(&mut new, end)?;
     }
     // The long sync while appends go on; the one with the lock held finds little to do.
     new.temporary.sync()?;
+    // A folder that cannot be synced (no descriptor left, no permission to open it) is found out
+    // while nothing has changed: after the rename it poisons the writer.
+    sync_folder_of(&*core.storage, &core.path)?;
 
     core.with_writer(|side| {
         side.log.check_writable()?;
