@@ -4,6 +4,7 @@
 //! written, or be cut again by a writer that ran out of space; so it believes entries by their
 //! checksums only, moves from commit to commit, and reads ahead with `pread`.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -84,14 +85,32 @@ impl Follower {
 
     /// Moves to the newest commit of this file; true if there is a newer one.
     fn advance(&mut self) -> Result<bool> {
-        if let Some(error) = &self.failed {
-            return Err(error.clone());
+        match &self.failed {
+            None => {}
+            Some(error @ (SynaError::Corrupt { .. } | SynaError::UnsupportedFeature { .. })) => {
+                return Err(error.clone());
+            }
+            // The system's fault, which may have passed. How far the last change was applied is not
+            // known, so the log is read anew.
+            Some(_) => return self.begin_anew(),
         }
         let result = self.try_advance();
         if let Err(error) = &result {
             self.failed = Some(error.clone());
         }
         result
+    }
+
+    fn begin_anew(&mut self) -> Result<bool> {
+        let before = self.replay.commit();
+        let (next, _) = Follower::open(Arc::clone(&self.generation.log))?;
+        if next.replay.commit().offset < before.offset {
+            let (offset, what) = (next.replay.commit().offset, "commits seen before are missing");
+            return Err(SynaError::Corrupt { offset, last_good: offset, next_good: None, what });
+        }
+        let moved = next.replay.commit() != before;
+        *self = next;
+        Ok(moved)
     }
 
     fn try_advance(&mut self) -> Result<bool> {
@@ -155,21 +174,37 @@ impl Core {
         // The file that is open first: a rewrite takes over everything it holds.
         let moved = follower.advance()?;
         self.durable.offset.store(follower.durable_len(), Ordering::Relaxed);
+        if !Arc::ptr_eq(&*self.generation.load(), &follower.generation) {
+            self.replace_generation(follower.generation());
+        }
         let status = match self.storage.status(&self.path) {
             Ok(status) => status,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(self.detached());
-            }
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(self.detached()),
             Err(error) => return Err(SynaError::io("stat", &self.path, error)),
         };
         if status.identity == *self.identity.lock() {
             return Ok(moved);
         }
-        let file = self
-            .storage
-            .open(&self.path, OpenMode::Read)
-            .map_err(|e| SynaError::io("open", &self.path, e))?;
-        let log = Arc::new(LogFile::open(file, &self.path)?);
+        let file = match self.storage.open(&self.path, OpenMode::Read) {
+            Ok(file) => file,
+            Err(error) => {
+                return Err(match error.kind() {
+                    // Removed since the look, or something that is no file.
+                    ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::InvalidInput => {
+                        self.detached()
+                    }
+                    _ => SynaError::io("open", &self.path, error),
+                });
+            }
+        };
+        let log = match LogFile::open(file, &self.path) {
+            Ok(log) => Arc::new(log),
+            Err(error @ (SynaError::Io { .. } | SynaError::OutOfMemory { .. })) => {
+                return Err(error);
+            }
+            // Not a database, or none of ours: a rewrite leaves neither.
+            Err(_) => return Err(self.detached()),
+        };
         let ours = follower.generation.log.header();
         if log.header().file_id != ours.file_id || log.header().generation <= ours.generation {
             return Err(self.detached());

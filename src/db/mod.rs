@@ -25,7 +25,7 @@ use crate::error::{Result, SynaError};
 use crate::index::Glob;
 use crate::log::create::now;
 use crate::log::recovery::RecoveryReport;
-use crate::storage::{FileStorage, MemoryStorage, Storage};
+use crate::storage::{FileIdentity, FileStorage, MemoryStorage, Storage};
 
 pub use batch::Batch;
 pub use series::Series;
@@ -35,7 +35,7 @@ pub use values::Values;
 
 pub(crate) use self::core::{Core, Generation, Pinned, WriterSide};
 pub(crate) use open::no_slot;
-pub(crate) use opens::moved;
+pub(crate) use opens::{also_known_as, no_longer};
 pub(crate) use values::ops_of_points;
 pub(crate) use write::{Commit, Op, PutValue};
 
@@ -192,6 +192,11 @@ impl SynaDB {
     /// The absolute path of the file, symbolic links resolved when it was opened.
     pub fn resolved_path(&self) -> &Path {
         &self.open.core.path
+    }
+
+    /// Whether the file that is open is this one.
+    pub(crate) fn is_file(&self, identity: FileIdentity) -> bool {
+        *self.open.core.identity.lock() == identity
     }
 
     /// Whether this handle refuses to write.

@@ -243,6 +243,11 @@ impl History {
         }
     }
 
+    /// Whether anything is kept for readers of older commits only.
+    pub(crate) fn has_past(&self) -> bool {
+        self.past.is_some()
+    }
+
     /// The row of the tail's first point.
     pub(crate) fn tail_row(&self) -> u64 {
         self.current.rows - self.rows.tail.len() as u64

@@ -31,9 +31,14 @@ struct Accounts {
     due: Vec<KeyId>,
     /// Keys that hold something only for readers of older commits.
     with_past: Vec<KeyId>,
+    /// At so many of them the next look for what can be forgotten is due.
+    forget_at: usize,
     /// Bytes in the log that no reader of the newest commit needs.
     replaced_bytes: u64,
 }
+
+/// Fewer keys with a past than this are left alone while snapshots are held.
+const FORGET_MIN: usize = 64;
 
 /// What the latest value of a stored atom is.
 fn latest_of(timestamp: i64, atom: StoredAtom<'_>) -> Latest {
@@ -51,6 +56,7 @@ impl IndexWriter {
             queue: SealQueue::default(),
             due: Vec::new(),
             with_past: Vec::new(),
+            forget_at: FORGET_MIN,
             replaced_bytes: 0,
         };
         IndexWriter { index, accounts }
@@ -117,8 +123,13 @@ impl IndexWriter {
         };
         let published = index.published.load(Ordering::Relaxed);
         let mut history = slot.history.lock();
+        let had_past = history.has_past();
         history.begin_change(commit_end, published, index.snapshots.newest());
-        change(accounts, index, slot, &mut history, published)
+        let result = change(accounts, index, slot, &mut history, published);
+        if history.has_past() && !had_past {
+            accounts.with_past.push(id);
+        }
+        result
     }
 
     /// Applies a put of a value that is kept in memory.
@@ -290,7 +301,6 @@ impl IndexWriter {
                 accounts.replaced_bytes +=
                     bytes + tail * (40 + slot.key.len() as u64).next_multiple_of(8);
                 history.end_life();
-                accounts.with_past.push(id);
                 accounts.recount(id, history);
                 index.live_keys.store(index.live_keys() - 1, Ordering::Relaxed);
                 index.live_rows.store(index.live_rows() - rows, Ordering::Relaxed);
@@ -328,7 +338,10 @@ impl IndexWriter {
     pub(crate) fn publish(&mut self, commit_end: u64) {
         // Sequentially consistent for the sake of `Snapshots::pin`.
         self.index.published.store(commit_end, Ordering::SeqCst);
-        if !self.accounts.with_past.is_empty() {
+        // While snapshots are held, a look at every key with a past at each commit would cost more
+        // than the commit; so their number has to double before the next one.
+        let len = self.accounts.with_past.len();
+        if len > 0 && (len >= self.accounts.forget_at || self.index.snapshots.newest() == 0) {
             self.forget_past(commit_end);
         }
     }
@@ -343,6 +356,7 @@ impl IndexWriter {
                 .get(*id)
                 .is_some_and(|slot| slot.history.lock().forget_past(published, oldest))
         });
+        accounts.forget_at = (accounts.with_past.len() * 2).max(FORGET_MIN);
     }
 
     /// The keys to be sealed now: full tails, and the largest ones while memory is over budget.
@@ -476,5 +490,58 @@ impl Accounts {
         } else if len == SEAL_ROWS_MIN + 1 {
             self.queue.file(id, bytes);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(writer: &mut IndexWriter, id: KeyId, commit_end: u64) {
+        writer.put(id, commit_end, 0, StoredAtom::Number(AtomKind::Int, commit_end));
+        writer.publish(commit_end);
+    }
+
+    /// Every read of a history holds a snapshot for a moment. Versions kept for those were dropped
+    /// only when the key was deleted, so that a reader beside a writer cost memory for ever.
+    #[test]
+    fn versions_kept_for_short_snapshots_are_forgotten() {
+        let mut writer = IndexWriter::new(Arc::new(Index::new(0)), usize::MAX);
+        let id = writer.id_of("key").unwrap();
+        for commit in 1..1000 {
+            let pin = writer.index.pin();
+            put(&mut writer, id, commit * 16);
+            put(&mut writer, id, commit * 16 + 8);
+            writer.index.unpin(pin);
+        }
+        put(&mut writer, id, 20_000);
+        assert!(!writer.index.slot(id).unwrap().history.lock().has_past());
+        assert!(writer.accounts.with_past.is_empty());
+    }
+
+    #[test]
+    fn what_a_snapshot_may_ask_for_stays_while_many_keys_change() {
+        let mut writer = IndexWriter::new(Arc::new(Index::new(0)), usize::MAX);
+        let ids: Vec<KeyId> = (0..500).map(|i| writer.id_of(&format!("{i}")).unwrap()).collect();
+        let mut commit = 0;
+        for id in &ids {
+            commit += 8;
+            put(&mut writer, *id, commit);
+        }
+        let pin = writer.index.pin();
+        for _ in 0..4 {
+            for id in &ids {
+                commit += 8;
+                put(&mut writer, *id, commit);
+            }
+        }
+        for id in &ids {
+            let slot = writer.index.slot(*id).unwrap();
+            assert_eq!(slot.version_at(pin.commit_end).len(), 1);
+        }
+        writer.index.unpin(pin);
+        commit += 8;
+        put(&mut writer, ids[0], commit);
+        assert!(writer.accounts.with_past.is_empty());
     }
 }
