@@ -21,5 +21,6 @@ pub mod crash_states;
 pub mod disk_image;
 pub mod fault;
 pub mod rng;
+pub mod run;
 pub mod simulated;
 pub mod trace;
