@@ -360,6 +360,12 @@ impl LogWriter {
                 return Err(WriteFailure { kept_to: self.written, error });
             }
             self.allocated = self.written;
+            // A cut that is not durable could be undone by a power loss: if only the padding of a
+            // commit is missing, zeros where it stood make it whole, long after it was reported
+            // as failed.
+            if let Err(error) = self.sync_written() {
+                return Err(WriteFailure { kept_to: self.written, error });
+            }
         }
         Err(WriteFailure { kept_to: self.written, error })
     }
