@@ -32,6 +32,9 @@ use support::run::{Change, Content, History, PATH, Run, SMALL_BUFFER, kill, open
 use support::trace::{Event, Trace};
 use synadb::{Atom, DbConfig, Durability, SynaDB, SynaError};
 
+/// States are drawn from so many at each point, at least.
+const LIMIT_MIN: usize = 64;
+
 /// How deep a crash may happen in the recovery from a crash.
 const DEPTH_MAX: usize = 3;
 
@@ -310,30 +313,36 @@ fn compactions(run: &mut Run, durability: Durability) {
 
 /// The disk fills up in the middle of batches; what failed never comes back.
 fn no_space(run: &mut Run, durability: Durability) {
+    // Never enough to preallocate.
+    run.storage.set_space_limit(Some(64 << 10));
     run.open(durability);
     run.put("a");
-    for round in 0..4_usize {
+    for round in 0..6_usize {
         run.put_number("n");
         run.sync();
+        run.put("a");
         let used = run.storage.image().content(PATH).unwrap().len();
-        let filler = round * 520;
-        // Until the preallocated space is used up the disk is not asked for more.
-        run.fill_up(used);
-        let atom = Atom::Bytes(vec![round as u8; 700 + filler]);
+        run.storage.set_space_limit(Some(used + round as u64 * 260));
+        let atom = Atom::Bytes(vec![round as u8; 200]);
         let changes: Vec<Change> =
-            (0..900).map(|i| Change::Put(format!("f{i}"), atom.clone())).collect();
+            (0..8 + round).map(|i| Change::Put(format!("f{i}"), atom.clone())).collect();
         match run.try_batch(&changes) {
-            Ok(()) => assert!(run.durability == SMALL_BUFFER, "there was room"),
-            Err(SynaError::Io { source, .. }) => {
+            // In the buffer, which cannot be written out as long as there is no room.
+            Ok(()) if durability == SMALL_BUFFER => {
+                run.db().flush().unwrap_err();
+                run.put("a");
+            }
+            Err(SynaError::Io { source, .. }) if durability != SMALL_BUFFER => {
                 assert_eq!(source.kind(), std::io::ErrorKind::StorageFull);
             }
-            Err(error) => panic!("{error}"),
+            other => panic!("{other:?}"),
         }
-        if run.durability == SMALL_BUFFER {
-            // Acknowledged in the buffer; it has no room until there is some.
-            run.db().flush().unwrap_err();
+        if round % 2 == 1 {
+            // What stands alone is written at once, with what was in the buffer before it.
+            let begun = run.db().append("l", vec![7_u8; 70_000]);
+            begun.unwrap_err();
         }
-        run.storage.set_space_limit(None);
+        run.storage.set_space_limit(Some(used + (32 << 10)));
         run.put("a");
         run.put_number("n");
         run.flush();
@@ -359,6 +368,14 @@ fn short_of_the_padding(run: &mut Run) {
         run.storage.set_plan(plan);
         run.db().append_at("n", 77, 1.5).unwrap_err();
         run.storage.set_plan(FaultPlan::new());
+        // Until the error was returned the commit may be there; from then on never again.
+        let before = run.history.last().clone();
+        let mut failed = before.clone();
+        failed.push("n", 77, Atom::Float(1.5));
+        run.history.push(failed);
+        run.begin();
+        run.history.push(before);
+        run.mark_durable();
         run.put("longer than the one that failed");
         run.put("a");
     }
@@ -375,6 +392,7 @@ fn failed_sync(run: &mut Run, pages: FailedPages) {
         run.flush();
         let plan = FaultPlan::new().fail_sync(1, support::fault::Times::Once, libc::EIO, pages);
         run.storage.set_plan(plan);
+        run.storage.mark("lost", 0);
         let before = run.history.last().clone();
         if mode == Durability::Full {
             // The outcome is unknown until the next opening.
@@ -458,30 +476,27 @@ struct Examiner<'c> {
 }
 
 impl Examiner<'_> {
-    /// Tries states at every point of a trace, `budget` in all.
+    /// Tries states at every point of a trace, `budget` in all, those within recoveries not counted.
     fn explore(&mut self, trace: &Trace, history: &History, seed: u64, budget: usize) {
-        let points = crash_points(trace);
-        let mut crashes = CrashStates::new(trace, seed);
-        let totals: Vec<usize> = points
-            .iter()
-            .map(|point| {
-                usize::try_from(crashes.states_at(*point, 1).total()).unwrap_or(usize::MAX)
-            })
-            .collect();
-        // So many at each point that has them, so that the sum is the budget.
-        let mut limit = budget.div_ceil(points.len()).max(1);
-        let states = |limit: usize| totals.iter().map(|total| limit.min(*total)).sum::<usize>();
-        while states(limit) < budget && totals.iter().any(|total| *total > limit) {
-            limit += limit.div_ceil(8);
-        }
-        // With fewer states than points some points are left out, others each time.
-        let every = points.len().div_ceil(budget.max(1));
         let mut rng = SplitMix64::new(seed ^ 0xC0FFEE);
-        let offset = rng.below(every);
-        let used = |index: usize| index % every == offset;
-        for (_, point) in points.iter().enumerate().filter(|(index, _)| used(*index)) {
+        // With fewer states than points some points are left out, others each time.
+        let points = crash_points(trace);
+        let every = points.len().div_ceil(budget.max(1));
+        let points: Vec<usize> = points.into_iter().skip(rng.below(every)).step_by(every).collect();
+        let mut crashes = CrashStates::new(trace, seed);
+        // So many at each point that has them that the sum is the budget.
+        let mut limit = budget.div_ceil(points.len()).max(1);
+        for _ in 0..64 {
+            let lens = points.iter().map(|point| crashes.states_at(*point, limit).len());
+            let lens: Vec<usize> = lens.collect();
+            if lens.iter().sum::<usize>() >= budget || lens.iter().all(|len| *len < limit) {
+                break;
+            }
+            limit += limit.div_ceil(4);
+        }
+        for point in points {
             let mark =
-                |name| trace.marks_before(*point).filter(move |m| m.name == name).map(|m| m.number);
+                |name| trace.marks_before(point).filter(move |m| m.name == name).map(|m| m.number);
             let demand = Demand {
                 history,
                 lower: mark("durable").max().unwrap_or(0),
@@ -489,14 +504,18 @@ impl Examiner<'_> {
                 created: mark("created").next().is_some(),
             };
             // What a kill leaves holds more than what a power loss does.
-            let killed = crashes.killed_at(*point);
-            let written = mark("written").max().unwrap_or(0).max(demand.lower);
+            let killed = crashes.killed_at(point);
+            let since_loss = trace.marks_before(point).rev().take_while(|m| m.name != "lost");
+            let written = since_loss.filter(|m| m.name == "written").map(|m| m.number).max();
+            let written = written.unwrap_or(0).max(demand.lower);
             let demand_killed = Demand { lower: written.min(history.end()), ..demand };
             self.examine(&killed, &demand_killed, &mut rng, 0, "killed");
-            for image in crashes.states_at(*point, limit) {
-                if self.left == 0 {
-                    return;
-                }
+            // The first states are the corners: with few states, some of more.
+            let among = limit.max(LIMIT_MIN);
+            let states = crashes.states_at(point, among);
+            for number in 0..limit.min(states.len()) {
+                let number = if limit < states.len() { rng.below(states.len()) } else { number };
+                let Some(image) = states.state(number) else { break };
                 self.examine(&image, &demand, &mut rng, 0, "power loss");
             }
         }
@@ -694,11 +713,12 @@ fn every_crash_leaves_a_prefix_with_all_that_was_durable() {
                     let mut examiner = Examiner { script: name, counts: &counts, left: share };
                     // As long as there are states left over: other ones, by another seed.
                     for round in 0.. {
-                        let left = examiner.left;
-                        examiner.explore(&trace, &run.history, seed ^ round, left);
-                        if examiner.left == 0 || examiner.left == left {
+                        if examiner.left == 0 {
                             break;
                         }
+                        // Others come from crashes within recoveries.
+                        let budget = (examiner.left * 3).div_ceil(4);
+                        examiner.explore(&trace, &run.history, seed ^ round, budget);
                     }
                     println!(
                         "{name}: {} points, {:.1} s",

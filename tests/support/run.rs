@@ -412,11 +412,6 @@ impl Run {
         }
     }
 
-    /// Leaves no room but what the file has, once its preallocated space is used.
-    pub fn fill_up(&self, len: u64) {
-        self.storage.set_space_limit(Some(len));
-    }
-
     /// Ends the database as a killed process does: nothing more reaches the storage, what is with
     /// the operating system stays.
     pub fn kill(&mut self) {
