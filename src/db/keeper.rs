@@ -66,7 +66,9 @@ impl Keeper {
     /// Notes that something was committed.
     #[inline]
     pub(crate) fn note(&self, side: &WriterSide) {
-        if side.log.unsynced_bytes() >= UNSYNCED_MAX
+        // A checkpoint counts once it is durable: without a sync soon after it, opening after a
+        // kill would read on from the one before.
+        if (side.log.unsynced_bytes() >= UNSYNCED_MAX || side.log.checkpoint_waits())
             && !self.shared.sync_is_due.swap(true, Ordering::Relaxed)
         {
             self.wake();

@@ -61,7 +61,11 @@ fn load_from_checkpoint(
 ) -> Result<Option<Loaded>> {
     let offset = slot.checkpoint;
     let mut head = [0; HEADER_LEN + crate::format::checkpoint::PIECE_HEADER_LEN];
-    if offset < LOG_START || log.read_up_to(&mut head, offset)? < head.len() {
+    // Nothing here looks at the entries before it: they must be known to be durable.
+    if offset < LOG_START || offset > slot.durable_len {
+        return Ok(None);
+    }
+    if log.read_up_to(&mut head, offset)? < head.len() {
         return Ok(None);
     }
     let (Some(entry), Some(first)) =

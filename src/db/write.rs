@@ -520,7 +520,7 @@ impl WriterSide {
         self.log.write_group(mark, &[end]).map_err(|failed| failed.error)?;
         self.index.publish(end.offset);
         (self.checkpoint, self.checkpoint_len) = (start.offset, end.offset - start.offset);
-        self.log.set_checkpoint(start.offset);
+        self.log.set_checkpoint(start.offset, end.offset);
         Ok(())
     }
 }

@@ -46,6 +46,8 @@ pub(crate) struct LogWriter {
     sync_began_at: u64,
     slot: Slot,
     slot_page: SlotPage,
+    /// Begin and end of a checkpoint that is not durable yet: no slot may name it before.
+    new_checkpoint: Option<(u64, u64)>,
     /// The slot pages do not say yet what `slot` should.
     slot_is_stale: bool,
     poison: Option<(&'static str, SharedIo)>,
@@ -106,6 +108,7 @@ impl LogWriter {
             sync_began_at: end.offset,
             slot,
             slot_page,
+            new_checkpoint: None,
             slot_is_stale: false,
             poison: None,
             syncs: 0,
@@ -360,6 +363,12 @@ impl LogWriter {
                 return Err(WriteFailure { kept_to: self.written, error });
             }
             self.allocated = self.written;
+            // A cut that is not durable could be undone by a power loss: if only the padding of a
+            // commit is missing, zeros where it stood make it whole, long after it was reported
+            // as failed.
+            if let Err(error) = self.sync_written() {
+                return Err(WriteFailure { kept_to: self.written, error });
+            }
         }
         Err(WriteFailure { kept_to: self.written, error })
     }
@@ -420,6 +429,12 @@ impl LogWriter {
                     self.slot.head_crc = began.head_crc;
                     self.slot_is_stale = true;
                 }
+                if let Some((offset, end)) = self.new_checkpoint
+                    && end <= self.durable.offset
+                {
+                    self.slot.checkpoint = offset;
+                    self.new_checkpoint = None;
+                }
                 // Nothing was written while it ran, and it covered all that is in the file.
                 if self.written == self.sync_began_at && self.end.offset == self.written {
                     self.after_sync = self.durable.offset == self.written;
@@ -446,10 +461,15 @@ impl LogWriter {
         self.end_sync(began, result)
     }
 
-    /// Notes where the newest checkpoint is.
-    pub(crate) fn set_checkpoint(&mut self, offset: u64) {
-        self.slot.checkpoint = offset;
-        self.slot_is_stale = true;
+    /// Notes where the newest checkpoint is. A slot names it once it is durable: an image that a
+    /// power loss leaves without the entries before it would stand for commits that are not there.
+    pub(crate) fn set_checkpoint(&mut self, offset: u64, end: u64) {
+        self.new_checkpoint = Some((offset, end));
+    }
+
+    /// Whether a checkpoint waits for a sync to count.
+    pub(crate) fn checkpoint_waits(&self) -> bool {
+        self.new_checkpoint.is_some()
     }
 
     pub(crate) fn slot_is_stale(&self) -> bool {

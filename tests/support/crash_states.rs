@@ -511,6 +511,12 @@ impl<'d> States<'d> {
         self.total <= self.limit as u128
     }
 
+    /// Number of states.
+    pub fn len(&self) -> usize {
+        let all = usize::try_from(self.count()).unwrap_or(usize::MAX);
+        if self.is_exhaustive() { self.limit.min(all) } else { self.limit }
+    }
+
     /// The state of that number, `None` beyond the last.
     pub fn state(&self, number: usize) -> Option<DiskImage> {
         if number >= self.limit || (self.is_exhaustive() && number as u128 >= self.count()) {

@@ -24,5 +24,6 @@ pub mod disk_image;
 pub mod fault;
 pub mod other_process;
 pub mod rng;
+pub mod run;
 pub mod simulated;
 pub mod trace;
