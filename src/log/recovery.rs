@@ -140,7 +140,7 @@ pub(crate) fn judge(
     let file_len = log.len()?;
     let bytes = read_behind(log, offset, file_len)?;
     let data_len = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last as u64 + 1);
-    let torn_bytes = offset + data_len - commit.offset;
+    let mut torn_bytes = offset + data_len - commit.offset;
     if planted(Canary::CutAtFirstCrcError) {
         return Ok(Tail::Torn { what, bytes: torn_bytes, whole_commits: false });
     }
@@ -154,6 +154,9 @@ pub(crate) fn judge(
             return Err(corrupt(next_good));
         }
         whole_commits |= !found.header.has(flags::IN_BATCH);
+        // Zeros at the end of an entry belong to it.
+        let end = found.offset + found.header.entry_len();
+        torn_bytes = torn_bytes.max(end - commit.offset);
     }
     if durable_len > commit.offset {
         return Err(corrupt(next_good));
