@@ -140,7 +140,7 @@ pub(crate) fn judge(
     let file_len = log.len()?;
     let bytes = read_behind(log, offset, file_len)?;
     let data_len = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last as u64 + 1);
-    let torn_bytes = offset + data_len - commit.offset;
+    let mut torn_bytes = offset + data_len - commit.offset;
     if planted(Canary::CutAtFirstCrcError) {
         return Ok(Tail::Torn { what, bytes: torn_bytes, whole_commits: false });
     }
@@ -154,6 +154,9 @@ pub(crate) fn judge(
             return Err(corrupt(next_good));
         }
         whole_commits |= !found.header.has(flags::IN_BATCH);
+        // Zeros at the end of an entry belong to it.
+        let end = found.offset + found.header.entry_len();
+        torn_bytes = torn_bytes.max(end - commit.offset);
     }
     if durable_len > commit.offset {
         return Err(corrupt(next_good));
@@ -228,10 +231,13 @@ fn copy_torn(storage: &dyn Storage, log: &LogFile, from: u64, len: u64) -> Resul
     Err(SynaError::io("create", log.path(), std::io::ErrorKind::AlreadyExists.into()))
 }
 
-/// Writes the bytes `[from, to)` again and syncs them: an earlier sync of them failed, after which
-/// the system may hold pages it believes to be clean that never reached the medium.
+/// Writes the bytes `[from, to)` again, cuts the file behind them, and syncs: an earlier sync from
+/// `from` on failed, after which the system may hold pages it believes to be clean that never
+/// reached the medium; or it may show old pages where the medium has the new ones, which a power
+/// loss would bring back.
 pub(crate) fn rewrite_suspect(log: &LogFile, from: u64, to: u64) -> Result<u64> {
     let file = log.storage_file();
+    file.set_len(to).map_err(|e| log.io_error("truncate", e))?;
     let mut buffer = vec![0; 1 << 20];
     let mut at = from;
     while at < to {

@@ -146,6 +146,7 @@ impl<'f> Scanner<'f> {
         // The chain vouches for header and key; the body still has to speak for itself before a
         // contradiction in it is taken for damage rather than for a torn write.
         let trusted = end <= self.trusted_len;
+        let mut is_damaged_checkpoint = false;
         let chunk = if header.kind == Kind::Chunk as u8 {
             match self.check_chunk(offset, &header, trusted)? {
                 Ok(chunk) => Some(chunk),
@@ -165,7 +166,13 @@ impl<'f> Scanner<'f> {
                 trusted || self.check_large(offset, &header)?
             };
             if !good {
-                return Ok(Scanned::Bad("an entry whose body fails its checksum"));
+                // The chain goes on behind a durable checkpoint, and what it says is in the log:
+                // damage to it is no reason to refuse the rest. `verify`, which trusts nothing,
+                // still tells of it.
+                is_damaged_checkpoint = trusted && header.kind == Kind::Checkpoint as u8;
+                if !is_damaged_checkpoint {
+                    return Ok(Scanned::Bad("an entry whose body fails its checksum"));
+                }
             }
             None
         };
@@ -198,6 +205,7 @@ impl<'f> Scanner<'f> {
         let key = std::str::from_utf8(key).map_err(|_| contradiction("a key that is not UTF-8"))?;
         let content = match meaning {
             Meaning::Ignorable => Content::Ignorable,
+            Meaning::Known(Kind::Checkpoint) if is_damaged_checkpoint => Content::Ignorable,
             Meaning::Known(Kind::Put) if whole == value_start => Content::LargePut,
             Meaning::Known(Kind::Put) => Content::Put(value),
             Meaning::Known(Kind::Tombstone) => Content::Tombstone,

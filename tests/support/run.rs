@@ -75,7 +75,7 @@ impl Content {
     }
 
     /// Only the latest point of each key.
-    fn compact(&mut self) {
+    pub fn compact(&mut self) {
         for state in self.keys.values_mut() {
             let Point { timestamp, value } = &state.latest;
             (state.rows, state.digest) = (1, mix_point(0, *timestamp, value));
