@@ -20,6 +20,7 @@ pub mod content;
 pub mod crash_states;
 pub mod disk_image;
 pub mod fault;
+pub mod image;
 pub mod rng;
 pub mod simulated;
 pub mod trace;
