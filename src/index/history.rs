@@ -15,6 +15,10 @@ use super::chunk::LoadedChunk;
 use super::growing::GrowingVec;
 use super::latest::LatestCell;
 
+/// No history has more rows: far more than entries fit a file, and far from where adding to a row
+/// number overflows. Chunks and checkpoints that state more are damaged.
+pub(crate) const ROWS_MAX: u64 = 1 << 62;
+
 /// A key with everything the index knows of it.
 pub(crate) struct KeySlot {
     pub(crate) key: Box<str>,
