@@ -26,7 +26,7 @@ pub(crate) use history::{KeySlot, Segment, SegmentBody};
 pub(crate) use key_table::KeyId;
 pub(crate) use latest::Latest;
 pub(crate) use replay::{Replay, ReplayStep, segment_of};
-pub(crate) use seal::{Seal, stays_in_tail};
+pub(crate) use seal::{SEAL_ROWS_MIN, Seal, stays_in_tail};
 pub(crate) use snapshots::Pin;
 pub(crate) use view::{HistoryView, point_of_latest};
 pub(crate) use writer::IndexWriter;

@@ -18,6 +18,7 @@ use crate::error::Result;
 use crate::format::entry::Kind;
 use crate::format::value::{self, StoredAtom};
 use crate::index::LoadedChunk;
+use crate::index::SEAL_ROWS_MIN;
 use crate::log::INLINE_VALUE_MAX;
 
 use super::walk::{Damaged, Intact, Visit};
@@ -193,7 +194,8 @@ impl<'a> Planner<'a> {
         }
         let skip = u32::try_from(from - first).unwrap_or(count);
         let contents = self.contents(&chunk, skip)?;
-        let sealed = Sealed { first: from, end, contents: &contents, event };
+        let is_short = (count as usize) < SEAL_ROWS_MIN;
+        let sealed = Sealed { first: from, end, contents: &contents, event, is_short };
         state.rows = state.rows.max(end);
         let fills = &mut self.fills;
         loose.take(&sealed, &mut |event, row, rows| {
@@ -261,6 +263,9 @@ struct Sealed<'a> {
     contents: &'a [u64],
     /// The event the chunk is itself.
     event: u64,
+    /// It has so few rows that only a value that stands alone can be why they were sealed: they
+    /// are the rows before one.
+    is_short: bool,
 }
 
 impl Sealed<'_> {
@@ -287,7 +292,12 @@ const ENDS_MAX: usize = 16;
 /// The items are a subsequence of the rows they cover; a value that stands alone is never part of
 /// a chunk of several. `older_max` and `newer_max` say how many items there may be before and
 /// behind the chunk's rows.
-fn align(items: &[Item], contents: &[u64], older_max: u64, newer_max: u64) -> Alignment {
+fn align(
+    items: &[Item],
+    contents: &[u64],
+    (older_max, newer_max): (u64, u64),
+    is_short: bool,
+) -> Alignment {
     let backwards = |newer: usize| {
         let mut rows = Vec::new();
         let (mut older, mut row) = (newer, contents.len());
@@ -304,7 +314,9 @@ fn align(items: &[Item], contents: &[u64], older_max: u64, newer_max: u64) -> Al
     };
     let alone = |(at, item): (usize, &Item)| (item.content & STANDS_ALONE != 0).then_some(at);
     let ends = items.iter().enumerate().rev().filter_map(alone).take(ENDS_MAX);
-    let ends = std::iter::once(items.len()).chain(ends).chain([0]);
+    // Without a single row to go by, the first that is possible is taken.
+    let (at_once, at_last) = if is_short { (None, items.len()) } else { (Some(items.len()), 0) };
+    let ends = at_once.into_iter().chain(ends).chain([at_last, 0]);
     let mut best: Option<(bool, Alignment)> = None;
     for newer in ends {
         let found = backwards(newer);
@@ -390,7 +402,7 @@ impl Loose {
         let (first, end) = (stretch.start.max(sealed.first), stretch.end.min(sealed.end));
         let contents = sealed.contents(first, end);
         let newer_max = event_behind.map_or(u64::MAX, |_| stretch.end - end);
-        let found = align(&items, contents, first - stretch.start, newer_max);
+        let found = align(&items, contents, (first - stretch.start, newer_max), sealed.is_short);
         let mut items = items;
         let newer = items.split_off(found.newer);
         let matched = items.split_off(found.older);
