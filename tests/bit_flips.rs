@@ -51,7 +51,8 @@ fn content(db: &SynaDB) -> Result<Vec<u8>, SynaError> {
         let middle = points[points.len() / 2].timestamp;
         let as_of = db.get_point_at(&key, middle)?.expect("it is there");
         write(&mut out, as_of.timestamp, &as_of.value);
-        let range = db.get_history_range(&key, middle.saturating_sub(5)..middle.saturating_add(5))?;
+        let range =
+            db.get_history_range(&key, middle.saturating_sub(5)..middle.saturating_add(5))?;
         out.extend_from_slice(&(range.len() as u64).to_le_bytes());
         out.push(u8::from(db.exists(&key)?));
     }
