@@ -10,12 +10,15 @@ use std::sync::atomic::Ordering;
 
 use crate::error::{Result, SynaError};
 use crate::index::{IndexWriter, Replay};
-use crate::log::recovery::RecoveryReport;
+use crate::log::recovery::{self, RecoveryReport};
 use crate::log::{LogFile, Scanner};
 use crate::storage::OpenMode;
 
 use super::core::{Core, Generation, Side};
 use super::open::{Loaded, load, no_slot, replay_all};
+
+/// How often a log that moves on is read again at opening.
+const LOOKS_MAX: u32 = 10;
 
 pub(crate) struct Follower {
     generation: Arc<Generation>,
@@ -41,8 +44,22 @@ impl Follower {
         }
         let Some((_, slot)) = slot else { return Err(no_slot()) };
         // A reader never seals, so it needs no budget.
-        let Loaded { index, replay, checkpoint, bad, scanned_from } =
-            load(&log, &slot, usize::MAX)?;
+        let mut loaded = load(&log, &slot, usize::MAX)?;
+        // What is bad may only not be written yet. If something behind it proves that it was
+        // durable, it is damaged unless it is good when looked at after that.
+        for _ in 0..LOOKS_MAX {
+            let Some((offset, what)) = loaded.bad else { break };
+            if recovery::synced_behind(&log, offset)?.is_none() {
+                break;
+            }
+            loaded = load(&log, &slot, usize::MAX)?;
+            if loaded.bad.is_some_and(|(again, _)| again == offset) {
+                let last_good = loaded.replay.commit().offset;
+                let next_good = recovery::synced_behind(&log, offset)?;
+                return Err(SynaError::Corrupt { offset, last_good, next_good, what });
+            }
+        }
+        let Loaded { index, replay, checkpoint, bad, scanned_from } = loaded;
         let commit = replay.commit();
         if commit.offset < slot.durable_len {
             let (offset, what) = bad.unwrap_or((commit.offset, "durable entries are missing"));

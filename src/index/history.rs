@@ -18,6 +18,10 @@ use super::chunk::LoadedChunk;
 use super::growing::GrowingVec;
 use super::latest::LatestCell;
 
+/// No history has more rows: far more than entries fit a file, and far from where adding to a row
+/// number overflows. Chunks and checkpoints that state more are damaged.
+pub(crate) const ROWS_MAX: u64 = 1 << 62;
+
 /// A key with everything the index knows of it.
 ///
 /// What an append touches stands together: keys of up to 24 bytes lie in the slot.

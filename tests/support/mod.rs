@@ -22,6 +22,7 @@ pub mod content;
 pub mod crash_states;
 pub mod disk_image;
 pub mod fault;
+pub mod image;
 pub mod other_process;
 pub mod rng;
 pub mod run;
