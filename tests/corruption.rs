@@ -256,7 +256,7 @@ fn damage_in_the_last_synced_entry_is_corrupt_and_in_an_unsynced_one_is_cut() {
     db.close().unwrap();
     // Clean close: `durable_len` covers everything.
     let bytes = image::image_of(&storage);
-    let last = image::entries(&bytes).into_iter().filter(|e| e.kind == PUT).next_back().unwrap();
+    let last = image::entries(&bytes).into_iter().rfind(|e| e.kind == PUT).unwrap();
     assert_eq!(last.offset, end);
     let mut damaged = bytes.clone();
     damaged[last.value_at + 5] ^= 1;
@@ -636,7 +636,7 @@ fn a_checkpoint_that_points_beyond_the_file_is_not_believed() {
     for at in checkpoint.value_at + 40..checkpoint.value_at + checkpoint.val_len - 8 {
         // Every place that holds the offset of a chunk or large value, or its length.
         let value = image::u64_at(&bytes, at);
-        if !(LOG_START as u64..bytes.len() as u64).contains(&value) || value % 8 != 0 {
+        if !(LOG_START as u64..bytes.len() as u64).contains(&value) || !value.is_multiple_of(8) {
             continue;
         }
         for wrong in [bytes.len() as u64 - 8, checkpoint.offset as u64 - 16, u64::MAX - 7, 8] {

@@ -233,7 +233,7 @@ fn check(original: &Original, damaged: &[u8]) -> SalvageReport {
     }
     let is_missing = |entry: &RawEntry| {
         report.missing.iter().any(|range| {
-            range.offset < entry.end() as u64 && entry.offset as u64 <= range.offset + range.len - 1
+            range.offset < entry.end() as u64 && (entry.offset as u64) < range.offset + range.len
         })
     };
     for entry in &expected.intact {
@@ -264,7 +264,7 @@ fn damage(bytes: &mut Vec<u8>, rng: &mut SplitMix64) {
             }
             8 => {
                 // A misdirected write.
-                let from = LOG_START + rng.below(bytes.len() - LOG_START) & !511;
+                let from = (LOG_START + rng.below(bytes.len() - LOG_START)) & !511;
                 let (to, len) = (at & !511, 512.min(bytes.len() - from.max(at & !511)));
                 bytes.copy_within(from..from + len, to);
             }

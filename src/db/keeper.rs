@@ -68,11 +68,10 @@ impl Keeper {
     pub(crate) fn note(&self, side: &WriterSide) {
         // A checkpoint counts once it is durable: without a sync soon after it, opening after a
         // kill would read on from the one before.
-        if (side.log.unsynced_bytes() >= UNSYNCED_MAX || side.log.checkpoint_waits())
-            && !self.shared.sync_is_due.swap(true, Ordering::Relaxed)
+        let sync_is_due = side.log.unsynced_bytes() >= UNSYNCED_MAX || side.log.checkpoint_waits();
+        if (sync_is_due && !self.shared.sync_is_due.swap(true, Ordering::Relaxed))
+            || self.shared.asleep.load(Ordering::Relaxed)
         {
-            self.wake();
-        } else if self.shared.asleep.load(Ordering::Relaxed) {
             self.wake();
         }
     }

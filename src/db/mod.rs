@@ -185,6 +185,7 @@ impl SynaDB {
     }
 
     /// The path as it was given when the database was opened first in this process.
+    #[expect(clippy::misnamed_getters, reason = "callers know the file by the name they gave")]
     pub fn path(&self) -> &Path {
         &self.open.core.name
     }

@@ -119,10 +119,10 @@ impl Core {
         }
         self.with_writer(|side| {
             // The single put in the plain modes is what stores do all day: no allocation for it.
-            if let Op::Put { key, timestamp, value: PutValue::Number(kind, bits) } = &op {
-                if let Some(result) = side.put_number(self, key, *timestamp, *kind, *bits) {
-                    return result;
-                }
+            if let Op::Put { key, timestamp, value: PutValue::Number(kind, bits) } = &op
+                && let Some(result) = side.put_number(self, key, *timestamp, *kind, *bits)
+            {
+                return result;
             }
             let mut results = side.run_group(self, vec![Commit::new(vec![op])]);
             results.pop().unwrap_or(Err(SynaError::Closed))
@@ -238,19 +238,21 @@ impl WriterSide {
         });
         let mut kept_to = u64::MAX;
         let mut failure = None;
-        if large || !self.log.may_stay_buffered() {
-            if let Err(failed) = self.log.write_group(mark, &ends) {
-                kept_to = failed.kept_to;
-                failure = Some(failed.error);
-            }
+        if (large || !self.log.may_stay_buffered())
+            && let Err(failed) = self.log.write_group(mark, &ends)
+        {
+            kept_to = failed.kept_to;
+            failure = Some(failed.error);
         }
         let something_is_new = self.log.end().offset > start.offset;
-        if sync && something_is_new && !planted(Canary::AckBeforeSync) {
-            if let Err(error) = self.log.sync_written() {
-                self.index.return_due(seals.into_iter().map(|seal| seal.seal.id));
-                let failed = |placed: Result<Placed>| placed.and_then(|_| Err(error.clone()));
-                return placed.into_iter().map(failed).collect();
-            }
+        if sync
+            && something_is_new
+            && !planted(Canary::AckBeforeSync)
+            && let Err(error) = self.log.sync_written()
+        {
+            self.index.return_due(seals.into_iter().map(|seal| seal.seal.id));
+            let failed = |placed: Result<Placed>| placed.and_then(|_| Err(error.clone()));
+            return placed.into_iter().map(failed).collect();
         }
         for seal in seals {
             if seal.end.offset <= kept_to {
@@ -303,10 +305,10 @@ impl WriterSide {
         let frame = Frame { kind: Kind::Put, timestamp, flags: 0, key: key.as_bytes() };
         let offset = side.log.frame(frame, encoded.get(..len).unwrap_or_default(), None);
         let end = side.log.end();
-        if !side.log.may_stay_buffered() {
-            if let Err(failed) = side.log.write_group(mark, &[end]) {
-                return Some(Err(failed.error));
-            }
+        if !side.log.may_stay_buffered()
+            && let Err(failed) = side.log.write_group(mark, &[end])
+        {
+            return Some(Err(failed.error));
         }
         side.index.put(id, end.offset, timestamp, StoredAtom::Number(kind, bits));
         side.index.publish(end.offset);
@@ -465,11 +467,11 @@ impl WriterSide {
             let ends: Vec<Position> = seals.iter().map(|seal| seal.end).collect();
             let mut kept_to = u64::MAX;
             let mut failure = None;
-            if !seals.is_empty() {
-                if let Err(failed) = self.log.write_group(mark, &ends) {
-                    kept_to = failed.kept_to;
-                    failure = Some(failed.error);
-                }
+            if !seals.is_empty()
+                && let Err(failed) = self.log.write_group(mark, &ends)
+            {
+                kept_to = failed.kept_to;
+                failure = Some(failed.error);
             }
             for seal in seals.into_iter().filter(|seal| seal.end.offset <= kept_to) {
                 self.index.sealed(&seal.seal, seal.offset, seal.val_len);

@@ -265,12 +265,11 @@ pub(crate) struct CommitValue {
 impl CommitValue {
     pub(crate) const LEN: usize = 16;
 
-    #[expect(clippy::indexing_slicing, reason = "the places are constants inside the array")]
     pub(crate) fn encode(&self) -> [u8; Self::LEN] {
         let mut value = [0; Self::LEN];
-        value[..8].copy_from_slice(&self.first.to_le_bytes());
-        value[8..12].copy_from_slice(&self.count.to_le_bytes());
-        value[12..].copy_from_slice(&self.members_crc.to_le_bytes());
+        super::bytes::put_at(&mut value, 0, &self.first.to_le_bytes());
+        super::bytes::put_at(&mut value, 8, &self.count.to_le_bytes());
+        super::bytes::put_at(&mut value, 12, &self.members_crc.to_le_bytes());
         value
     }
 

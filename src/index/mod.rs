@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use chunk::LoadedChunk;
 pub(crate) use glob::Glob;
-pub(crate) use history::{KeySlot, Segment, SegmentBody};
+pub(crate) use history::{KeySlot, SegmentBody};
 pub(crate) use key_table::KeyId;
 pub(crate) use latest::Latest;
 pub(crate) use replay::{Replay, ReplayStep, segment_of};

@@ -492,9 +492,9 @@ impl Accounts {
             if self.due.last() != Some(&id) {
                 self.due.push(id);
             }
-        } else if len > SEAL_ROWS_MIN && bytes.ilog2() != before.checked_ilog2().unwrap_or(0) {
-            self.queue.file(id, bytes);
-        } else if len == SEAL_ROWS_MIN + 1 {
+        } else if len == SEAL_ROWS_MIN + 1
+            || (len > SEAL_ROWS_MIN && bytes.ilog2() != before.checked_ilog2().unwrap_or(0))
+        {
             self.queue.file(id, bytes);
         }
     }

@@ -101,10 +101,6 @@ impl<'f> Scanner<'f> {
         self.position
     }
 
-    pub(crate) fn file_len(&self) -> u64 {
-        self.file_len
-    }
-
     /// The entry at the current position, which moves behind it.
     pub(crate) fn next(&mut self) -> Result<Scanned<'_>> {
         let Position { offset, head_crc: previous } = self.position;
