@@ -2,7 +2,13 @@
 //!
 //! `SYNADB_READERS_SECONDS` says how long readers follow a writer (default 10).
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::print_stdout,
+    reason = "tests"
+)]
 
 mod support;
 

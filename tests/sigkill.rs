@@ -3,7 +3,13 @@
 //!
 //! `SYNADB_SIGKILL_ROUNDS` says how many random rounds there are (default 50).
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::print_stdout,
+    reason = "tests"
+)]
 
 mod support;
 
