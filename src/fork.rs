@@ -1,7 +1,9 @@
 //! Noticing that this process is a forked child, at the price of one load.
 
-use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Once};
+
+use arc_swap::ArcSwap;
 
 static FORKS: AtomicU64 = AtomicU64::new(0);
 static WATCH: Once = Once::new();
@@ -29,4 +31,47 @@ pub(crate) fn watch() {
 #[inline]
 pub(crate) fn count() -> u64 {
     FORKS.load(Ordering::Relaxed)
+}
+
+/// A value that a forked child begins anew.
+///
+/// What the parent has is left alone in the child, never looked at nor dropped: a thread that the
+/// child does not have may have held a lock in there when it forked.
+pub(crate) struct PerProcess<T> {
+    current: ArcSwap<(u64, T)>,
+}
+
+impl<T: Default> Default for PerProcess<T> {
+    fn default() -> Self {
+        PerProcess { current: ArcSwap::from_pointee((count(), T::default())) }
+    }
+}
+
+impl<T: Default> PerProcess<T> {
+    /// The value of this process.
+    pub(crate) fn get(&self) -> PerProcessRef<T> {
+        let forks = count();
+        let mut current = self.current.load_full();
+        while current.0 != forks {
+            let new = Arc::new((forks, T::default()));
+            let before = self.current.compare_and_swap(&current, new);
+            if Arc::ptr_eq(&before, &current) {
+                std::mem::forget(Arc::clone(&current));
+            }
+            drop(before);
+            current = self.current.load_full();
+        }
+        PerProcessRef(current)
+    }
+}
+
+/// What [`PerProcess::get`] gives.
+pub(crate) struct PerProcessRef<T>(Arc<(u64, T)>);
+
+impl<T> std::ops::Deref for PerProcessRef<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0.1
+    }
 }

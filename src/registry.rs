@@ -11,27 +11,24 @@ use std::sync::LazyLock;
 
 use parking_lot::Mutex;
 
+use crate::SynaDB;
 use crate::config::DbConfig;
 use crate::error::{Result, SynaError};
-use crate::{SynaDB, fork};
+use crate::fork::PerProcess;
+use crate::storage::{FileStorage, Storage};
 
 struct Bound {
     db: SynaDB,
     opens: usize,
 }
 
-static BOUND: LazyLock<Mutex<(u64, HashMap<PathBuf, Bound>)>> = LazyLock::new(Mutex::default);
+/// A forked child begins with an empty table: the parent's handles are not its to close.
+static BOUND: LazyLock<PerProcess<Mutex<HashMap<PathBuf, Bound>>>> =
+    LazyLock::new(PerProcess::default);
 
-/// Runs `look` with the table, a new one in a forked child.
+/// Runs `look` with the table.
 fn with_table<T>(look: impl FnOnce(&mut HashMap<PathBuf, Bound>) -> T) -> T {
-    let mut table = BOUND.lock();
-    let forks = fork::count();
-    if table.0 != forks {
-        // The parent's handles are not ours to close.
-        std::mem::forget(std::mem::take(&mut table.1));
-        table.0 = forks;
-    }
-    look(&mut table.1)
+    look(&mut BOUND.get().lock())
 }
 
 /// Opens the database at `path` with the default options, or counts one more open of it.
@@ -83,9 +80,10 @@ pub fn with_db<T>(path: impl AsRef<Path>, call: impl FnOnce(&SynaDB) -> Result<T
 /// Finds the database that is open under another spelling of `path`, and binds this one to it.
 fn bind_spelling(path: &Path) -> Result<SynaDB> {
     let not_open = || SynaError::NotOpen { path: path.to_owned() };
-    let resolved = std::fs::canonicalize(path).map_err(|_| not_open())?;
+    // By identity, so that a hard link leads to it, too.
+    let identity = FileStorage.status(path).map_err(|_| not_open())?.identity;
     with_table(|table| {
-        let found = table.values().find(|bound| bound.db.resolved_path() == resolved);
+        let found = table.values().find(|bound| bound.db.is_file(identity));
         let db = found.map(|bound| bound.db.clone()).ok_or_else(not_open)?;
         table.insert(path.to_owned(), Bound { db: db.clone(), opens: 0 });
         Ok(db)

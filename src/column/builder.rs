@@ -229,6 +229,7 @@ impl EncodedChunk {
     }
 
     /// The value from the first column on.
+    #[cfg(test)]
     pub(crate) fn data(&self) -> &[u8] {
         &self.data
     }
@@ -627,7 +628,7 @@ mod tests {
     fn timestamps_out_of_order_are_known() {
         let chunk = EncodedChunk::from_floats(&[5, -3, 4], &[0.5; 3], 1 << 30).unwrap();
         assert_eq!((chunk.rows(), chunk.timestamp_min(), chunk.timestamp_max()), (3, -3, 5));
-        assert!(!chunk.header().is_sorted());
+        assert!(!chunk.header().blocks[0].sorted);
     }
 
     #[test]

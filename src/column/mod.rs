@@ -16,6 +16,5 @@ mod stats;
 pub(crate) mod testing;
 
 pub(crate) use builder::EncodedChunk;
-pub(crate) use points::{Points, RowKinds};
-pub(crate) use reader::BlockError;
+pub(crate) use points::Points;
 pub(crate) use stats::{FloatStats, IntStats, ZoneMap};

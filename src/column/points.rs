@@ -262,13 +262,6 @@ impl Points {
             self.blobs.push(blob.clone());
         }
     }
-
-    /// The rows of `older`, then those of `newer`.
-    pub(crate) fn concat(mut older: Points, newer: &Points) -> Points {
-        older.reserve(newer.len());
-        older.extend_from(newer, 0..newer.len());
-        older
-    }
 }
 
 /// Reading.
@@ -383,28 +376,6 @@ impl Points {
 
 /// Shrinking.
 impl Points {
-    /// Drops the first `rows` rows; the others move up.
-    pub(crate) fn truncate_front(&mut self, rows: usize) {
-        let rows = rows.min(self.len());
-        let gone = self.blobs_before(rows);
-        self.timestamps.drain(..rows);
-        self.bits.drain(..rows);
-        if let Kinds::PerRow(kinds) = &mut self.kinds {
-            kinds.drain(..rows);
-            if let RowKinds::Uniform(kind) = normalized(RowKinds::PerRow(kinds)) {
-                self.kinds = Kinds::Uniform(kind);
-            }
-        }
-        self.drop_blobs(0..gone);
-        let kinds = match &self.kinds {
-            Kinds::Uniform(kind) => RowKinds::Uniform(*kind),
-            Kinds::PerRow(kinds) => RowKinds::PerRow(kinds),
-            Kinds::Empty => return,
-        };
-        renumber_blobs(&mut self.bits, kinds, |blob| blob.wrapping_sub(gone as u64));
-        self.forget_kind_when_empty();
-    }
-
     /// Keeps the first `rows` rows.
     pub(crate) fn truncate(&mut self, rows: usize) {
         if rows >= self.len() {
@@ -418,21 +389,6 @@ impl Points {
         }
         self.drop_blobs(kept..self.blobs.len());
         self.forget_kind_when_empty();
-    }
-
-    /// Drops all rows and keeps the allocations.
-    pub(crate) fn clear(&mut self) {
-        self.truncate(0);
-    }
-
-    /// Gives unused capacity back.
-    pub(crate) fn shrink(&mut self) {
-        self.timestamps.shrink_to_fit();
-        self.bits.shrink_to_fit();
-        self.blobs.shrink_to_fit();
-        if let Kinds::PerRow(kinds) = &mut self.kinds {
-            kinds.shrink_to_fit();
-        }
     }
 
     fn drop_blobs(&mut self, range: Range<usize>) {
@@ -496,10 +452,10 @@ mod tests {
         assert_eq!(points.uniform_kind(), None);
         assert_eq!(points.kind(1), AtomKind::Float);
         assert_eq!(points.point(2), Point { timestamp: 3, value: Atom::Text("a\0b".into()) });
-        points.truncate_front(2);
-        assert_eq!(points.uniform_kind(), Some(AtomKind::Text));
-        assert_eq!(points.blob(0), b"a\0b");
-        points.clear();
+        let last = points.slice(2..3);
+        assert_eq!(last.uniform_kind(), Some(AtomKind::Text));
+        assert_eq!(last.blob(0), b"a\0b");
+        points.truncate(0);
         assert_eq!(points.uniform_kind(), None);
         assert_eq!(points.blob_bytes, 0);
     }
@@ -510,8 +466,6 @@ mod tests {
         assert!(points.memory_bytes() >= 1600);
         points.push_atom(1, Atom::Bytes(vec![0; 1000]));
         assert!(points.memory_bytes() >= 2600);
-        points.shrink();
-        assert!(points.memory_bytes() < 1200);
     }
 
     proptest! {
@@ -530,17 +484,15 @@ mod tests {
             assert_same_points(&newer.slice(from..to), &points_of(&right[from..to]));
 
             let all: Vec<_> = left.iter().chain(&right).cloned().collect();
-            let mut concat = Points::concat(older, &newer);
+            let mut concat = older;
+            concat.extend_from(&newer, 0..newer.len());
             assert_same_points(&concat, &points_of(&all));
             prop_assert_eq!(concat.blob_bytes, points_of(&all).blob_bytes);
 
-            let front = cut.0.min(all.len());
-            concat.truncate_front(front);
-            assert_same_points(&concat, &points_of(&all[front..]));
             let rest = cut.1.min(concat.len());
             concat.truncate(rest);
-            assert_same_points(&concat, &points_of(&all[front..front + rest]));
-            prop_assert_eq!(concat.blob_bytes, points_of(&all[front..front + rest]).blob_bytes);
+            assert_same_points(&concat, &points_of(&all[..rest]));
+            prop_assert_eq!(concat.blob_bytes, points_of(&all[..rest]).blob_bytes);
             concat.push_atom(7, Atom::Text("next".into()));
             prop_assert_eq!(concat.blob(rest), b"next");
         }

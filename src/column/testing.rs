@@ -9,7 +9,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::atom::{Atom, AtomKind};
-use crate::column::{BlockError, EncodedChunk, Points, reader};
+use crate::column::reader::BlockError;
+use crate::column::{EncodedChunk, Points, reader};
 use crate::error::SynaError;
 use crate::format::chunk::{ChunkHeader, ColumnRecord};
 

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
 
+use crate::canary::{Canary, planted};
 use crate::config::{DbConfig, Durability};
 use crate::error::{Result, SynaError};
 use crate::fork;
-use crate::index::{Index, IndexWriter, Pin};
+use crate::format::file_header::Limits;
+use crate::index::{Index, IndexWriter, Pin, SEAL_ROWS_MIN};
 use crate::log::group::Group;
 use crate::log::lock::FileLock;
 use crate::log::recovery::RecoveryReport;
@@ -82,6 +84,8 @@ pub(crate) struct WriterSide {
 /// How many `Waiting` for durability there are, and how much is durable.
 pub(crate) struct Durable {
     pub(crate) offset: AtomicU64,
+    /// The greatest length of the log before a rewrite since it was opened.
+    pub(crate) before_rewrite: AtomicU64,
     pub(crate) changed: (Mutex<()>, Condvar),
 }
 
@@ -95,6 +99,8 @@ pub(crate) struct Core {
     pub(crate) config: DbConfig,
     pub(crate) is_writer: bool,
     pub(crate) medium: Medium,
+    /// Of the file; rewrites keep them.
+    pub(crate) limits: Limits,
     pub(crate) recovery: RecoveryReport,
     pub(crate) generation: ArcSwap<Generation>,
     pub(crate) side: Mutex<Side>,
@@ -127,10 +133,6 @@ impl Core {
     #[inline]
     pub(crate) fn check_fork(&self) -> Result<()> {
         if fork::count() == self.forks { Ok(()) } else { Err(SynaError::ForkedHandle) }
-    }
-
-    pub(crate) fn value_size_max(&self) -> u64 {
-        self.generation.load().log.limits().value_size_max
     }
 
     pub(crate) fn detached(&self) -> SynaError {
@@ -192,6 +194,22 @@ impl Core {
     /// A read view of the newest visible commit.
     pub(crate) fn pinned(&self) -> Pinned {
         Pinned::new(self.generation.load_full())
+    }
+
+    /// A read view of the newest visible commit, all of which is in the file. `judge` may overlook
+    /// that the buffer could not be written out.
+    pub(crate) fn pinned_in_file(
+        &self,
+        judge: impl FnOnce(Result<()>) -> Result<()>,
+    ) -> Result<Pinned> {
+        if !self.is_writer {
+            return Ok(self.pinned());
+        }
+        // Without the lock a commit could come in between and be visible in the buffer only.
+        self.with_writer(|side| {
+            judge(side.log.flush())?;
+            Ok(self.pinned())
+        })
     }
 
     /// Tells those who wait that more is durable.
@@ -258,6 +276,10 @@ impl Core {
         while self.durable.offset.load(Ordering::Acquire) <= offset {
             let end = self.with_writer(|side| Ok(side.log.end().offset))?;
             if offset >= end {
+                if offset < self.durable.before_rewrite.load(Ordering::Acquire) {
+                    // It stood in a file that was rewritten since: the new one was synced whole.
+                    return Ok(());
+                }
                 // Nothing that was written stands there: there is nothing to wait for.
                 return Err(SynaError::Corrupt {
                     offset,
@@ -294,15 +316,28 @@ impl Core {
         result
     }
 
+    /// The bug of the canary `unlock_in_child`: what a child that closes an inherited handle must
+    /// never do.
+    pub(crate) fn unlock_if_planted(&self) {
+        if planted(Canary::UnlockInChild)
+            && let Side::Writer(side) = &mut *self.side.lock()
+        {
+            side.lock.release();
+        }
+    }
+
     fn leave_clean(&self, side: &mut WriterSide) -> Result<()> {
         side.log.check_writable()?;
         let attached = self.check_attached();
         let changed = side.log.end().offset > side.checkpoint_end();
-        if changed && attached.is_ok() {
-            side.seal_all()?;
-            side.write_checkpoint()?;
-        }
-        side.log.flush()?;
+        // Chunks and image only make the next opening faster: no room for them is no reason to
+        // leave undone what the points need.
+        let image = if changed && attached.is_ok() {
+            side.seal_all(SEAL_ROWS_MIN).and_then(|()| side.write_checkpoint())
+        } else {
+            Ok(())
+        };
+        let flushed = side.log.flush();
         if side.log.durable_len() < side.log.end().offset {
             side.log.sync_written()?;
         }
@@ -311,7 +346,7 @@ impl Core {
             side.log.write_slot()?;
             side.log.sync_written()?;
         }
-        attached
+        attached.and(flushed).and(image)
     }
 
     /// How long an idle keeper sleeps.

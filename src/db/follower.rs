@@ -4,17 +4,21 @@
 //! written, or be cut again by a writer that ran out of space; so it believes entries by their
 //! checksums only, moves from commit to commit, and reads ahead with `pread`.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::error::{Result, SynaError};
 use crate::index::{IndexWriter, Replay};
-use crate::log::recovery::RecoveryReport;
+use crate::log::recovery::{self, RecoveryReport};
 use crate::log::{LogFile, Scanner};
 use crate::storage::OpenMode;
 
 use super::core::{Core, Generation, Side};
 use super::open::{Loaded, load, no_slot, replay_all};
+
+/// How often a log that moves on is read again at opening.
+const LOOKS_MAX: u32 = 10;
 
 pub(crate) struct Follower {
     generation: Arc<Generation>,
@@ -40,8 +44,22 @@ impl Follower {
         }
         let Some((_, slot)) = slot else { return Err(no_slot()) };
         // A reader never seals, so it needs no budget.
-        let Loaded { index, replay, checkpoint, bad, scanned_from } =
-            load(&log, &slot, usize::MAX)?;
+        let mut loaded = load(&log, &slot, usize::MAX)?;
+        // What is bad may only not be written yet. If something behind it proves that it was
+        // durable, it is damaged unless it is good when looked at after that.
+        for _ in 0..LOOKS_MAX {
+            let Some((offset, what)) = loaded.bad else { break };
+            if recovery::synced_behind(&log, offset)?.is_none() {
+                break;
+            }
+            loaded = load(&log, &slot, usize::MAX)?;
+            if loaded.bad.is_some_and(|(again, _)| again == offset) {
+                let last_good = loaded.replay.commit().offset;
+                let next_good = recovery::synced_behind(&log, offset)?;
+                return Err(SynaError::Corrupt { offset, last_good, next_good, what });
+            }
+        }
+        let Loaded { index, replay, checkpoint, bad, scanned_from } = loaded;
         let commit = replay.commit();
         if commit.offset < slot.durable_len {
             let (offset, what) = bad.unwrap_or((commit.offset, "durable entries are missing"));
@@ -69,6 +87,11 @@ impl Follower {
         Arc::clone(&self.generation)
     }
 
+    /// How much is known to be durable.
+    pub(crate) fn durable_len(&self) -> u64 {
+        self.durable_len
+    }
+
     pub(crate) fn tail_bytes(&self) -> usize {
         self.index.tail_bytes()
     }
@@ -79,14 +102,32 @@ impl Follower {
 
     /// Moves to the newest commit of this file; true if there is a newer one.
     fn advance(&mut self) -> Result<bool> {
-        if let Some(error) = &self.failed {
-            return Err(error.clone());
+        match &self.failed {
+            None => {}
+            Some(error @ (SynaError::Corrupt { .. } | SynaError::UnsupportedFeature { .. })) => {
+                return Err(error.clone());
+            }
+            // The system's fault, which may have passed. How far the last change was applied is not
+            // known, so the log is read anew.
+            Some(_) => return self.begin_anew(),
         }
         let result = self.try_advance();
         if let Err(error) = &result {
             self.failed = Some(error.clone());
         }
         result
+    }
+
+    fn begin_anew(&mut self) -> Result<bool> {
+        let before = self.replay.commit();
+        let (next, _) = Follower::open(Arc::clone(&self.generation.log))?;
+        if next.replay.commit().offset < before.offset {
+            let (offset, what) = (next.replay.commit().offset, "commits seen before are missing");
+            return Err(SynaError::Corrupt { offset, last_good: offset, next_good: None, what });
+        }
+        let moved = next.replay.commit() != before;
+        *self = next;
+        Ok(moved)
     }
 
     fn try_advance(&mut self) -> Result<bool> {
@@ -149,21 +190,38 @@ impl Core {
         self.looked_us.store(now, Ordering::Relaxed);
         // The file that is open first: a rewrite takes over everything it holds.
         let moved = follower.advance()?;
+        self.durable.offset.store(follower.durable_len(), Ordering::Relaxed);
+        if !Arc::ptr_eq(&*self.generation.load(), &follower.generation) {
+            self.replace_generation(follower.generation());
+        }
         let status = match self.storage.status(&self.path) {
             Ok(status) => status,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(self.detached());
-            }
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(self.detached()),
             Err(error) => return Err(SynaError::io("stat", &self.path, error)),
         };
         if status.identity == *self.identity.lock() {
             return Ok(moved);
         }
-        let file = self
-            .storage
-            .open(&self.path, OpenMode::Read)
-            .map_err(|e| SynaError::io("open", &self.path, e))?;
-        let log = Arc::new(LogFile::open(file, &self.path)?);
+        let file = match self.storage.open(&self.path, OpenMode::Read) {
+            Ok(file) => file,
+            Err(error) => {
+                return Err(match error.kind() {
+                    // Removed since the look, or something that is no file.
+                    ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::InvalidInput => {
+                        self.detached()
+                    }
+                    _ => SynaError::io("open", &self.path, error),
+                });
+            }
+        };
+        let log = match LogFile::open(file, &self.path) {
+            Ok(log) => Arc::new(log),
+            Err(error @ (SynaError::Io { .. } | SynaError::OutOfMemory { .. })) => {
+                return Err(error);
+            }
+            // Not a database, or none of ours: a rewrite leaves neither.
+            Err(_) => return Err(self.detached()),
+        };
         let ours = follower.generation.log.header();
         if log.header().file_id != ours.file_id || log.header().generation <= ours.generation {
             return Err(self.detached());
@@ -172,6 +230,7 @@ impl Core {
         let (next, _) = Follower::open(log)?;
         self.replace_generation(next.generation());
         *self.identity.lock() = identity;
+        self.durable.offset.store(next.durable_len(), Ordering::Relaxed);
         *follower = next;
         Ok(true)
     }

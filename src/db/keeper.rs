@@ -26,6 +26,8 @@ pub(crate) struct Keeper {
 struct Shared {
     state: Mutex<State>,
     wake: Condvar,
+    /// Set only with the writer's lock held, after a look that found nothing to do: a commit takes
+    /// that lock, so it comes before the look or sees the flag.
     asleep: AtomicBool,
     sync_is_due: AtomicBool,
 }
@@ -66,11 +68,10 @@ impl Keeper {
     pub(crate) fn note(&self, side: &WriterSide) {
         // A checkpoint counts once it is durable: without a sync soon after it, opening after a
         // kill would read on from the one before.
-        if (side.log.unsynced_bytes() >= UNSYNCED_MAX || side.log.checkpoint_waits())
-            && !self.shared.sync_is_due.swap(true, Ordering::Relaxed)
+        let sync_is_due = side.log.unsynced_bytes() >= UNSYNCED_MAX || side.log.checkpoint_waits();
+        if (sync_is_due && !self.shared.sync_is_due.swap(true, Ordering::Relaxed))
+            || self.shared.asleep.load(Ordering::Relaxed)
         {
-            self.wake();
-        } else if self.shared.asleep.load(Ordering::Relaxed) {
             self.wake();
         }
     }
@@ -108,7 +109,6 @@ fn run(shared: &Shared, core: &Weak<Core>, interval: Duration) {
             }
             if !state.woken {
                 if idle {
-                    shared.asleep.store(true, Ordering::Relaxed);
                     shared.wake.wait(&mut state);
                 } else {
                     shared.wake.wait_for(&mut state, interval);
@@ -128,26 +128,26 @@ fn run(shared: &Shared, core: &Weak<Core>, interval: Duration) {
             // A failed sync has poisoned the writer: the next append says so.
             let _ = core.sync();
         }
-        let mut worked = false;
+        let look = looked.elapsed() >= Core::KEEPER_INTERVAL;
+        if look {
+            looked = Instant::now();
+            // Notes it in the core if the file is gone; the next write says so.
+            let _ = core.check_attached();
+        }
+        idle = false;
         if let Side::Writer(side) = &mut *core.side.lock() {
-            if side.log.has_buffered() && side.log.check_writable().is_ok() {
+            let mut worked = false;
+            let writable = side.log.check_writable().is_ok();
+            if writable && side.log.has_buffered() {
                 // What could not be written stays in the buffer; the append that fills it tells.
                 let _ = side.log.flush();
                 worked = true;
             }
-        }
-        if looked.elapsed() >= Core::KEEPER_INTERVAL {
-            looked = Instant::now();
-            // Notes it in the core if the file is gone; the next write says so.
-            let _ = core.check_attached();
-            if let Side::Writer(side) = &mut *core.side.lock() {
-                if side.log.slot_is_stale() && side.log.check_writable().is_ok() {
-                    worked |= side.log.write_slot().is_ok();
-                }
+            if writable && look && side.log.slot_is_stale() {
+                worked |= side.log.write_slot().is_ok();
             }
-        } else {
-            worked = true;
+            idle = look && !worked;
+            shared.asleep.store(idle, Ordering::Relaxed);
         }
-        idle = !worked;
     }
 }

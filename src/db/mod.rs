@@ -25,7 +25,7 @@ use crate::error::{Result, SynaError};
 use crate::index::Glob;
 use crate::log::create::now;
 use crate::log::recovery::RecoveryReport;
-use crate::storage::{FileStorage, MemoryStorage, Storage};
+use crate::storage::{FileIdentity, FileStorage, MemoryStorage, Storage};
 
 pub use batch::Batch;
 pub use series::Series;
@@ -35,7 +35,7 @@ pub use values::Values;
 
 pub(crate) use self::core::{Core, Generation, Pinned, WriterSide};
 pub(crate) use open::no_slot;
-pub(crate) use opens::moved;
+pub(crate) use opens::{also_known_as, no_longer};
 pub(crate) use values::ops_of_points;
 pub(crate) use write::{Commit, Op, PutValue};
 
@@ -185,6 +185,7 @@ impl SynaDB {
     }
 
     /// The path as it was given when the database was opened first in this process.
+    #[expect(clippy::misnamed_getters, reason = "callers know the file by the name they gave")]
     pub fn path(&self) -> &Path {
         &self.open.core.name
     }
@@ -192,6 +193,11 @@ impl SynaDB {
     /// The absolute path of the file, symbolic links resolved when it was opened.
     pub fn resolved_path(&self) -> &Path {
         &self.open.core.path
+    }
+
+    /// Whether the file that is open is this one.
+    pub(crate) fn is_file(&self, identity: FileIdentity) -> bool {
+        *self.open.core.identity.lock() == identity
     }
 
     /// Whether this handle refuses to write.
@@ -256,7 +262,7 @@ impl SynaDB {
     pub fn append_at(&self, key: &str, timestamp: i64, value: impl Into<Atom>) -> Result<u64> {
         let core = self.writing()?;
         check_key(key)?;
-        let value = PutValue::of(&value.into(), core.value_size_max())?;
+        let value = PutValue::of(&value.into(), core.limits.value_size_max)?;
         core.commit_one(Op::Put { key: Cow::Borrowed(key), timestamp, value })
     }
 
@@ -275,9 +281,8 @@ impl SynaDB {
     ) -> Result<u64> {
         let core = self.writing()?;
         check_key(key)?;
-        let generation = core.generation.load();
-        let ops = values::ops_of_values(key, timestamps, &values.into(), generation.log.limits())?;
-        core.commit(Commit { ops })
+        let ops = values::ops_of_values(key, timestamps, &values.into(), &core.limits)?;
+        core.commit(Commit::new(ops))
     }
 
     /// Begins an atomic batch over any keys.

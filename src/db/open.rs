@@ -265,13 +265,18 @@ pub(crate) fn open_writer(
     fork::watch();
     let medium = check_medium(&**storage, &target, config)?;
     let Some(file) = open_file(&**storage, &target, OpenMode::ReadWrite)? else { return Ok(None) };
+    let status = file.status().map_err(|e| SynaError::io("stat", &target.name, e))?;
+    if target.status.is_none_or(|found| found.identity != status.identity) {
+        // Another file took the name meanwhile. Its lock may be held by this very process, which
+        // would have found it open had it looked for this one.
+        return Ok(None);
+    }
     // What is not ours is told before anybody asks who holds its lock.
     let log = Arc::new(LogFile::open(Arc::clone(&file), &target.path)?);
     let lock = FileLock::take(&file, &target.name)?;
     if !lock.is_of(&**storage, &target.path)? {
         return Ok(None);
     }
-    let status = file.status().map_err(|e| log.io_error("stat", e))?;
     create::remove_leftovers(&**storage, &target.path);
     let (side, recovery) = recover(&**storage, log, lock, config)?;
     let generation = Generation::new(Arc::clone(side.log.log()), Arc::clone(side.index.index()));
@@ -308,12 +313,14 @@ fn new_core(
         config: config.clone(),
         is_writer,
         medium,
+        limits: *generation.log.limits(),
         recovery,
         generation: ArcSwap::new(generation),
         side: Mutex::new(side),
         group: Group::new(),
         durable: Durable {
             offset: AtomicU64::new(durable),
+            before_rewrite: AtomicU64::new(0),
             changed: (Mutex::new(()), Condvar::new()),
         },
         syncing: Mutex::new(()),
@@ -403,6 +410,7 @@ pub(crate) fn open_reader(
         let medium = storage.medium(&target.path).unwrap_or(Medium::Disk);
         let (follower, recovery) = Follower::open(log)?;
         let generation = follower.generation();
+        let durable = follower.durable_len();
         let core = new_core(
             storage,
             target,
@@ -411,7 +419,7 @@ pub(crate) fn open_reader(
             recovery,
             generation,
             Side::Reader(follower),
-            0,
+            durable,
         );
         return Ok(Arc::new(core));
     }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::config::{Create, DbConfig};
 use crate::error::{Result, SynaError};
-use crate::fork;
+use crate::fork::{self, PerProcess};
 use crate::storage::{FileIdentity, Storage};
 
 use super::core::Core;
@@ -21,34 +21,32 @@ use super::open::{self, Target};
 #[derive(Default)]
 struct Place {
     writer: Option<(Arc<Core>, usize)>,
+    /// Removed from the table while somebody was on his way here: look there again.
+    gone: bool,
 }
 
 type Places = HashMap<FileIdentity, Arc<Mutex<Place>>>;
 
-/// Writers of this process by file. A child after a fork begins anew: what the parent has open is
-/// not open here.
-static PLACES: LazyLock<Mutex<(u64, Places)>> = LazyLock::new(Mutex::default);
+/// Writers of this process by file.
+static PLACES: LazyLock<PerProcess<Mutex<Places>>> = LazyLock::new(PerProcess::default);
 
 fn place_of(identity: FileIdentity) -> Arc<Mutex<Place>> {
-    let mut places = PLACES.lock();
-    let forks = fork::count();
-    if places.0 != forks {
-        // Forgotten without being dropped: threads and locks in there are the parent's.
-        std::mem::forget(std::mem::take(&mut places.1));
-        places.0 = forks;
-    }
-    Arc::clone(places.1.entry(identity).or_default())
+    Arc::clone(PLACES.get().lock().entry(identity).or_default())
 }
 
-/// A rewrite gave the file another identity.
-pub(crate) fn moved(from: FileIdentity, to: FileIdentity) {
-    let mut places = PLACES.lock();
-    if let Some(place) = places.1.get(&from).cloned() {
-        places.1.insert(to, place);
-        if from != to {
-            places.1.remove(&from);
-        }
+/// A rewrite is about to give the file another identity: whoever comes finds it under both, until
+/// one of them is taken back by [`no_longer`].
+pub(crate) fn also_known_as(identity: FileIdentity, new: FileIdentity) {
+    let places = PLACES.get();
+    let mut places = places.lock();
+    if let Some(place) = places.get(&identity).cloned() {
+        places.insert(new, place);
     }
+}
+
+/// Nobody looks for the file under this identity any more.
+pub(crate) fn no_longer(identity: FileIdentity) {
+    PLACES.get().lock().remove(&identity);
 }
 
 /// One open of a database: what a handle and its clones share.
@@ -89,7 +87,10 @@ impl Open {
         if self.closed.swap(true, Ordering::AcqRel) {
             return Err(SynaError::Closed);
         }
-        self.core.check_fork()?;
+        if let Err(forked) = self.core.check_fork() {
+            self.core.unlock_if_planted();
+            return Err(forked);
+        }
         let Some(place) = &self.place else { return self.core.shut_down() };
         let mut place = place.lock();
         if let Some((core, opens)) = &mut place.writer
@@ -112,13 +113,23 @@ impl Open {
 
 /// Removes the place of a file that nobody has open.
 fn forget(identity: FileIdentity) {
-    let mut places = PLACES.lock();
-    let unused = places.1.get(&identity).is_some_and(|place| {
-        // One reference is the table's: nobody is about to open it.
-        Arc::strong_count(place) == 1 && place.lock().writer.is_none()
+    let places = PLACES.get();
+    let mut places = places.lock();
+    let unused = places.get(&identity).is_some_and(|place| {
+        // Whoever holds it is opening or closing, and forgets it himself.
+        let Some(mut held) = place.try_lock() else { return false };
+        held.gone = held.writer.is_none();
+        held.gone
     });
     if unused {
-        places.1.remove(&identity);
+        places.remove(&identity);
+    }
+}
+
+/// Waits a little before a file that is being replaced is looked at again.
+fn back_off(attempt: u32) {
+    if attempt > 10 {
+        std::thread::sleep(std::time::Duration::from_millis(1));
     }
 }
 
@@ -137,7 +148,8 @@ pub(crate) fn open(
 ) -> Result<Arc<Open>> {
     fork::watch();
     let mut config = config.clone();
-    for _ in 0..1000 {
+    for attempt in 0..1000 {
+        back_off(attempt);
         let target = open::ensure_exists(storage, name, &config)?;
         if config.create == Create::New {
             // Made just now; from here on it is any file.
@@ -146,6 +158,9 @@ pub(crate) fn open(
         let Some(status) = target.status else { continue };
         let place = place_of(status.identity);
         let mut held = place.lock();
+        if held.gone {
+            continue;
+        }
         if let Some((core, opens)) = &mut held.writer {
             if *core.identity.lock() != status.identity {
                 // It was rewritten between the look and the lock.
@@ -157,17 +172,14 @@ pub(crate) fn open(
             *opens += 1;
             return Ok(Open::counted(&place, core, false));
         }
-        if let Some(core) = open::open_writer(storage, target, &config)? {
-            let identity = *core.identity.lock();
-            if identity != status.identity {
-                // Another file took the name meanwhile: this writer belongs to that one's place.
-                drop(held);
-                core.shut_down()?;
-                continue;
-            }
+        let opened = open::open_writer(storage, target, &config);
+        if let Ok(Some(core)) = opened {
             held.writer = Some((Arc::clone(&core), 1));
             return Ok(Open::counted(&place, &core, false));
         }
+        drop(held);
+        forget(status.identity);
+        opened?;
     }
     Err(SynaError::io("open", name, std::io::ErrorKind::Interrupted.into()))
 }
@@ -179,17 +191,25 @@ pub(crate) fn open_read_only(
     config: &DbConfig,
 ) -> Result<Arc<Open>> {
     fork::watch();
-    let target = Target::find(&**storage, name)?;
-    if let Some(status) = target.status {
+    for attempt in 0..1000 {
+        back_off(attempt);
+        let Some(status) = Target::find(&**storage, name)?.status else { break };
         let place = place_of(status.identity);
         let mut held = place.lock();
+        if held.gone {
+            continue;
+        }
         if let Some((core, opens)) = &mut held.writer {
+            if *core.identity.lock() != status.identity {
+                // It was rewritten between the look and the lock.
+                continue;
+            }
             *opens += 1;
             return Ok(Open::counted(&place, core, true));
         }
         drop(held);
-        drop(place);
         forget(status.identity);
+        break;
     }
     let core = open::open_reader(storage, name, config)?;
     Ok(Arc::new(Open { core, read_only: true, place: None, closed: AtomicBool::new(false) }))

@@ -25,7 +25,7 @@ impl Pinned {
 pub(crate) fn newest_point(generation: &Generation, slot: &KeySlot) -> Result<Option<Point>> {
     match generation.index.latest(slot) {
         Latest::Absent => Ok(None),
-        Latest::InHistory => slot.newest_point(&generation.log, generation.index.published()),
+        Latest::InHistory => slot.newest_published_point(&generation.log, &generation.index),
         latest @ Latest::Number { .. } => Ok(point_of_latest(latest)),
     }
 }

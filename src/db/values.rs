@@ -135,7 +135,7 @@ impl<'a, const N: usize> From<&'a [i64; N]> for Values<'a> {
 }
 
 /// So many points of one key in one commit become a chunk.
-const CHUNK_ROWS_MIN: usize = 32;
+pub(crate) const CHUNK_ROWS_MIN: usize = 32;
 
 /// Appends what writes `points` under `key` to the ops of a commit: one chunk if they are many,
 /// puts otherwise, and puts also where one of them is too large for a chunk of several.

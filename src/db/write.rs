@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::{Arc, Weak};
 
 use crate::atom::{Atom, AtomKind};
 use crate::canary::{Canary, planted};
@@ -10,7 +11,7 @@ use crate::config::Durability;
 use crate::error::{Result, SynaError};
 use crate::format::entry::{Frame, Kind, Position, flags};
 use crate::format::value::{self, StoredAtom};
-use crate::index::{IndexWriter, KeyId, Latest, Seal, segment_of};
+use crate::index::{CHUNK_ROWS_KEPT, Index, IndexWriter, KeyId, Latest, Seal, segment_of};
 use crate::log::INLINE_VALUE_MAX;
 use crate::log::create::now;
 
@@ -39,8 +40,19 @@ pub(crate) enum ChunkPoints {
 }
 
 /// Changes that take effect together.
+#[derive(Default)]
 pub(crate) struct Commit<'a> {
     pub(crate) ops: Vec<Op<'a>>,
+    /// The ids of the ops' keys in `index`, where they are known already.
+    pub(crate) ids: Vec<Option<KeyId>>,
+    /// What `ids` refer to; a rewrite may have put another index in its place.
+    pub(crate) index: Weak<Index>,
+}
+
+impl<'a> Commit<'a> {
+    pub(crate) fn new(ops: Vec<Op<'a>>) -> Self {
+        Commit { ops, ..Commit::default() }
+    }
 }
 
 /// A commit that may wait for another thread to write it.
@@ -85,8 +97,8 @@ struct Placed {
     end: Position,
     /// Offset of its first entry.
     first: u64,
-    /// Of each op: the entry's offset and the length of its value.
-    entries: Vec<(u64, u32)>,
+    /// Of each op: the key's id, the entry's offset and the length of its value.
+    entries: Vec<(KeyId, u64, u32)>,
 }
 
 /// A seal that is part of a group.
@@ -103,16 +115,16 @@ impl Core {
     pub(crate) fn commit_one(&self, op: Op<'_>) -> Result<u64> {
         self.check_fork()?;
         if self.config.durability == Durability::Full {
-            return self.commit(Commit { ops: vec![op] });
+            return self.commit(Commit::new(vec![op]));
         }
         self.with_writer(|side| {
             // The single put in the plain modes is what stores do all day: no allocation for it.
-            if let Op::Put { key, timestamp, value: PutValue::Number(kind, bits) } = &op {
-                if let Some(result) = side.put_number(self, key, *timestamp, *kind, *bits) {
-                    return result;
-                }
+            if let Op::Put { key, timestamp, value: PutValue::Number(kind, bits) } = &op
+                && let Some(result) = side.put_number(self, key, *timestamp, *kind, *bits)
+            {
+                return result;
             }
-            let mut results = side.run_group(self, vec![Commit { ops: vec![op] }]);
+            let mut results = side.run_group(self, vec![Commit::new(vec![op])]);
             results.pop().unwrap_or(Err(SynaError::Closed))
         })
     }
@@ -128,7 +140,9 @@ impl Core {
         if !self.is_writer {
             return Err(SynaError::ReadOnly);
         }
-        let commit = Commit { ops: commit.ops.into_iter().map(Op::into_owned).collect() };
+        let Commit { ops, ids, index } = commit;
+        let ops = ops.into_iter().map(Op::into_owned).collect();
+        let commit = Commit { ops, ids, index };
         self.group.submit(commit, |commits| {
             let count = commits.len();
             match self.with_writer(|side| Ok(side.run_group(self, commits))) {
@@ -149,7 +163,7 @@ impl Core {
                 return Ok(false);
             }
             let op = Op::Tombstone { key: Cow::Borrowed(key) };
-            let commit = Commit { ops: vec![op] };
+            let commit = Commit::new(vec![op]);
             side.run_group(self, vec![commit]).pop().unwrap_or(Err(SynaError::Closed))?;
             Ok(true)
         })
@@ -224,19 +238,21 @@ impl WriterSide {
         });
         let mut kept_to = u64::MAX;
         let mut failure = None;
-        if large || !self.log.may_stay_buffered() {
-            if let Err(failed) = self.log.write_group(mark, &ends) {
-                kept_to = failed.kept_to;
-                failure = Some(failed.error);
-            }
+        if (large || !self.log.may_stay_buffered())
+            && let Err(failed) = self.log.write_group(mark, &ends)
+        {
+            kept_to = failed.kept_to;
+            failure = Some(failed.error);
         }
         let something_is_new = self.log.end().offset > start.offset;
-        if sync && something_is_new && !planted(Canary::AckBeforeSync) {
-            if let Err(error) = self.log.sync_written() {
-                self.index.return_due(seals.into_iter().map(|seal| seal.seal.id));
-                let failed = |placed: Result<Placed>| placed.and_then(|_| Err(error.clone()));
-                return placed.into_iter().map(failed).collect();
-            }
+        if sync
+            && something_is_new
+            && !planted(Canary::AckBeforeSync)
+            && let Err(error) = self.log.sync_written()
+        {
+            self.index.return_due(seals.into_iter().map(|seal| seal.seal.id));
+            let failed = |placed: Result<Placed>| placed.and_then(|_| Err(error.clone()));
+            return placed.into_iter().map(failed).collect();
         }
         for seal in seals {
             if seal.end.offset <= kept_to {
@@ -289,10 +305,10 @@ impl WriterSide {
         let frame = Frame { kind: Kind::Put, timestamp, flags: 0, key: key.as_bytes() };
         let offset = side.log.frame(frame, encoded.get(..len).unwrap_or_default(), None);
         let end = side.log.end();
-        if !side.log.may_stay_buffered() {
-            if let Err(failed) = side.log.write_group(mark, &[end]) {
-                return Some(Err(failed.error));
-            }
+        if !side.log.may_stay_buffered()
+            && let Err(failed) = side.log.write_group(mark, &[end])
+        {
+            return Some(Err(failed.error));
         }
         side.index.put(id, end.offset, timestamp, StoredAtom::Number(kind, bits));
         side.index.publish(end.offset);
@@ -337,15 +353,21 @@ impl WriterSide {
 
     /// Frames one commit, or nothing of it.
     fn frame_commit(&mut self, commit: &mut Commit<'_>, rows: &mut NextRows) -> Result<Placed> {
-        for op in &commit.ops {
-            // Ids are taken before anything is framed: running out of them is no half commit.
-            self.index.id_of(op.key())?;
+        // Ids are taken before anything is framed: running out of them is no half commit.
+        let known = std::ptr::eq(commit.index.as_ptr(), Arc::as_ptr(self.index.index()));
+        let mut ids = Vec::with_capacity(commit.ops.len());
+        for (number, op) in commit.ops.iter().enumerate() {
+            let known = if known { commit.ids.get(number).copied().flatten() } else { None };
+            ids.push(match known {
+                Some(id) => id,
+                None => self.index.id_of(op.key())?,
+            });
         }
         let mark = self.log.mark();
         let before = rows.is_needed.then(|| rows.clone());
         let mut batch = (commit.ops.len() > 1).then(|| self.log.begin_batch());
         let mut entries = Vec::with_capacity(commit.ops.len());
-        for op in &mut commit.ops {
+        for (op, id) in commit.ops.iter_mut().zip(ids) {
             match op {
                 Op::Put { key, timestamp, value } => {
                     let frame = Frame {
@@ -371,8 +393,8 @@ impl WriterSide {
                             u32::try_from(encoded.len()).unwrap_or(u32::MAX)
                         }
                     };
-                    entries.push((offset, len));
-                    rows.advance(&self.index, key, 1);
+                    entries.push((id, offset, len));
+                    rows.advance(&self.index, id, 1);
                 }
                 Op::Tombstone { key } => {
                     let frame = Frame {
@@ -381,13 +403,13 @@ impl WriterSide {
                         flags: flags::IS_TOMBSTONE,
                         key: key.as_bytes(),
                     };
-                    entries.push((self.log.frame(frame, &[], batch.as_mut()), 0));
+                    entries.push((id, self.log.frame(frame, &[], batch.as_mut()), 0));
                 }
                 Op::Chunk { key, chunk, .. } => {
-                    let first = rows.advance(&self.index, key, chunk.rows().into());
+                    let first = rows.advance(&self.index, id, chunk.rows().into());
                     let framed = self.log.frame_chunk(key, first, chunk, batch.as_mut());
                     match framed {
-                        Ok(entry) => entries.push(entry),
+                        Ok((offset, val_len)) => entries.push((id, offset, val_len)),
                         Err(error) => {
                             self.log.rewind(mark);
                             *rows = before.unwrap_or_else(|| rows.clone());
@@ -405,8 +427,7 @@ impl WriterSide {
 
     fn apply(&mut self, commit: Commit<'_>, placed: &Placed) -> Result<()> {
         let end = placed.end.offset;
-        for (op, &(offset, val_len)) in commit.ops.into_iter().zip(&placed.entries) {
-            let id = self.index.id_of(op.key())?;
+        for (op, &(id, offset, val_len)) in commit.ops.into_iter().zip(&placed.entries) {
             match op {
                 Op::Put { timestamp, value, .. } => match value {
                     PutValue::Number(kind, bits) => {
@@ -437,20 +458,20 @@ impl WriterSide {
         Ok(())
     }
 
-    /// Seals every tail that is worth a chunk.
-    pub(crate) fn seal_all(&mut self) -> Result<()> {
+    /// Seals every tail that has at least so many points.
+    pub(crate) fn seal_all(&mut self, rows_min: usize) -> Result<()> {
         // Some at a time, so that what is framed stays small.
-        for ids in self.index.sealable().chunks(256) {
+        for ids in self.index.sealable(rows_min).chunks(256) {
             let mark = self.log.mark();
             let (seals, _) = self.frame_seals(ids.to_vec());
             let ends: Vec<Position> = seals.iter().map(|seal| seal.end).collect();
             let mut kept_to = u64::MAX;
             let mut failure = None;
-            if !seals.is_empty() {
-                if let Err(failed) = self.log.write_group(mark, &ends) {
-                    kept_to = failed.kept_to;
-                    failure = Some(failed.error);
-                }
+            if !seals.is_empty()
+                && let Err(failed) = self.log.write_group(mark, &ends)
+            {
+                kept_to = failed.kept_to;
+                failure = Some(failed.error);
             }
             for seal in seals.into_iter().filter(|seal| seal.end.offset <= kept_to) {
                 self.index.sealed(&seal.seal, seal.offset, seal.val_len);
@@ -479,6 +500,7 @@ impl WriterSide {
     /// Writes an image of the index into the log.
     pub(crate) fn write_checkpoint(&mut self) -> Result<()> {
         self.log.flush()?;
+        self.seal_all(CHUNK_ROWS_KEPT)?;
         let mark = self.log.mark();
         let start = mark.end;
         // Not again at once if it cannot be written.
@@ -529,12 +551,12 @@ impl NextRows {
     }
 
     /// The next row of a key, which moves on by `count`.
-    fn advance(&mut self, index: &IndexWriter, key: &str, count: u64) -> u64 {
+    #[inline]
+    fn advance(&mut self, index: &IndexWriter, id: KeyId, count: u64) -> u64 {
         if !self.is_needed {
             return 0;
         }
         let index = index.index();
-        let Some(id) = index.find(key) else { return 0 };
         let next = self
             .rows
             .entry(id)

@@ -297,8 +297,8 @@ mod tests {
     #[test]
     fn records_read_back_and_cut_ones_do_not() {
         let mut tail = Points::new();
-        for row in 0..5 {
-            tail.push(row, &Atom::Bytes(vec![1; row as usize]));
+        for row in 0..5u8 {
+            tail.push(row.into(), &Atom::Bytes(vec![1; row.into()]));
         }
         let mut bytes = Vec::new();
         record(tail).encode(&mut bytes);

@@ -457,14 +457,6 @@ impl ChunkHeader {
         zone
     }
 
-    /// Whether no timestamp in the chunk is smaller than the one before it.
-    pub(crate) fn is_sorted(&self) -> bool {
-        let later = self.blocks.iter().skip(1);
-        self.blocks.iter().all(|block| block.sorted)
-            && (self.blocks.iter().zip(later))
-                .all(|(a, b)| a.zone.timestamp_max <= b.zone.timestamp_min)
-    }
-
     /// Whether the columns are aligned in the file if the value stands at `value_offset`. A chunk
     /// whose columns are not is corrupt.
     pub(crate) fn is_aligned_at(&self, value_offset: u64) -> bool {

@@ -232,9 +232,13 @@ impl Frame<'_> {
     #[expect(clippy::indexing_slicing, reason = "`begin` wrote header and key from `start` on")]
     fn finish(&self, out: &mut [u8], start: usize, at: &mut Position, salt: &Salt) -> BodyCrc {
         let entry = &mut out[start..];
-        let body = body_crc(salt, at.offset, &entry[8..]);
+        // Each checksum in one run over neighbouring bytes, which on entries of this size counts:
+        // offset or previous checksum stand for a moment where the checksums go.
+        entry[..8].copy_from_slice(&at.offset.to_le_bytes());
+        let body = extend(salt.chain_start(), entry);
+        entry[..4].copy_from_slice(&at.head_crc.to_le_bytes());
         entry[4..8].copy_from_slice(&body.to_le_bytes());
-        at.head_crc = head_crc(at.head_crc, &entry[4..HEADER_LEN], self.key);
+        at.head_crc = crc32c(&entry[..HEADER_LEN + self.key.len()]);
         entry[..4].copy_from_slice(&at.head_crc.to_le_bytes());
         body
     }
@@ -261,12 +265,11 @@ pub(crate) struct CommitValue {
 impl CommitValue {
     pub(crate) const LEN: usize = 16;
 
-    #[expect(clippy::indexing_slicing, reason = "the places are constants inside the array")]
     pub(crate) fn encode(&self) -> [u8; Self::LEN] {
         let mut value = [0; Self::LEN];
-        value[..8].copy_from_slice(&self.first.to_le_bytes());
-        value[8..12].copy_from_slice(&self.count.to_le_bytes());
-        value[12..].copy_from_slice(&self.members_crc.to_le_bytes());
+        super::bytes::put_at(&mut value, 0, &self.first.to_le_bytes());
+        super::bytes::put_at(&mut value, 8, &self.count.to_le_bytes());
+        super::bytes::put_at(&mut value, 12, &self.members_crc.to_le_bytes());
         value
     }
 

@@ -66,6 +66,8 @@ pub(crate) enum HeaderError {
 }
 
 const CRC_AT: usize = PAGE_SIZE - 4;
+/// No file has smaller limits: what stays in memory always fits.
+const SIZE_MAX_MIN: u64 = 1 << 20;
 
 impl FileHeader {
     /// The page as it stands in the file.
@@ -125,8 +127,8 @@ impl FileHeader {
                 let Limits { value_size_max, chunk_size_max, block_rows_max, .. } = header.limits;
                 if header.incompatible_features != 0 {
                     Err(HeaderError::Feature(header.incompatible_features))
-                } else if value_size_max > 1 << 31
-                    || chunk_size_max > u64::from(u32::MAX) - (1 << 16)
+                } else if !(SIZE_MAX_MIN..=1 << 31).contains(&value_size_max)
+                    || !(SIZE_MAX_MIN..=u64::from(u32::MAX) - (1 << 16)).contains(&chunk_size_max)
                     || block_rows_max == 0
                 {
                     Err(HeaderError::Damaged("the header page holds impossible limits"))

@@ -56,14 +56,6 @@ pub(crate) enum StoredAtom<'a> {
 }
 
 impl StoredAtom<'_> {
-    pub(crate) fn kind(&self) -> AtomKind {
-        match self {
-            StoredAtom::Number(kind, _) => *kind,
-            StoredAtom::Text(_) => AtomKind::Text,
-            StoredAtom::Bytes(_) => AtomKind::Bytes,
-        }
-    }
-
     pub(crate) fn to_atom(self) -> Atom {
         match self {
             StoredAtom::Number(kind, bits) => number(kind, bits),

@@ -3,13 +3,14 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::error::Result;
+use crate::format::LOG_START;
 use crate::format::bytes::Fields;
 use crate::format::checkpoint::{
     KeyRecord, LatestRecord, PIECE_HEADER_LEN, PieceHeader, SegmentRecord,
 };
-use crate::format::entry::Position;
+use crate::format::entry::{Position, entry_len};
 
-use super::history::{KeySlot, Segment, SegmentBody, Tail};
+use super::history::{KeySlot, ROWS_MAX, Segment, SegmentBody, Tail};
 use super::latest::Latest;
 use super::writer::IndexWriter;
 
@@ -75,10 +76,7 @@ impl IndexWriter {
                 return Ok(false);
             }
             let segments = record.segments.iter().map(|s| Arc::new(segment_of(s))).collect();
-            let tail = match record.tail.len() {
-                0 => Tail::Empty,
-                _ => Tail::Many(Box::new(record.tail)),
-            };
+            let tail = Tail::of(record.tail);
             let latest = match record.latest {
                 LatestRecord::Absent => Latest::Absent,
                 LatestRecord::InHistory => Latest::InHistory,
@@ -87,9 +85,10 @@ impl IndexWriter {
                 }
             };
             let rows = (record.live_from, record.rows);
-            self.restore(record.key, header.covers, rows, segments, tail.slim(), latest)?;
+            self.restore(record.key, header.covers, rows, segments, tail, latest)?;
         }
-        self.set_replaced_bytes(header.replaced_bytes);
+        // An estimate that may be a little above the truth, never above any file.
+        self.set_replaced_bytes(header.replaced_bytes.min(header.covers));
         Ok(fields.is_empty())
     }
 }
@@ -139,19 +138,24 @@ fn record_of(slot: &KeySlot, out: &mut Vec<u8>) -> bool {
 fn is_consistent(record: &KeyRecord<'_>, covers: u64) -> bool {
     let mut next = record.live_from;
     for segment in &record.segments {
-        let end = segment.first_row.checked_add(segment.rows);
-        let stored_end = segment.offset.checked_add(u64::from(segment.val_len));
+        // The whole entry lies before the checkpoint: whoever reads it reads no byte beyond the file.
+        let entry_len = entry_len(record.key.len(), segment.val_len.into());
+        let entry_end = segment.offset.checked_add(entry_len);
+        let rows_max = if segment.is_put { 1 } else { u64::from(u32::MAX) };
         if segment.first_row != next
-            || segment.rows == 0
-            || stored_end.is_none_or(|end| end > covers)
+            || !(1..=rows_max).contains(&segment.rows)
+            || segment.offset < LOG_START
+            || !segment.offset.is_multiple_of(8)
+            || entry_end.is_none_or(|end| end > covers)
         {
             return false;
         }
-        let Some(end) = end else { return false };
+        let Some(end) = segment.first_row.checked_add(segment.rows) else { return false };
         next = end;
     }
     let live = record.rows > record.live_from;
-    next.checked_add(record.tail.len() as u64) == Some(record.rows)
+    record.rows <= ROWS_MAX
+        && next.checked_add(record.tail.len() as u64) == Some(record.rows)
         && live == (record.latest != LatestRecord::Absent)
 }
 

@@ -4,9 +4,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 const FIRST_LOG2: u32 = 8;
-const SEGMENTS: usize = (32 - FIRST_LOG2) as usize;
+const SEGMENTS: usize = 2 * (32 - FIRST_LOG2) as usize;
 
-/// Elements never move: they live in segments, each twice as long as the one before.
+/// Elements never move: they live in segments. Two are as long as each other, the next two twice as
+/// long: what is allocated at once is at most half of what there is.
 pub(crate) struct GrowingVec<T> {
     segments: [OnceLock<Box<[OnceLock<T>]>>; SEGMENTS],
     len: AtomicU32,
@@ -35,7 +36,9 @@ impl<T> GrowingVec<T> {
         let (segment, at) = place(index);
         let Some(segment_cell) = self.segments.get(segment) else { return Err(element) };
         let elements = segment_cell.get_or_init(|| {
-            (0..1usize << (FIRST_LOG2 as usize + segment)).map(|_| OnceLock::new()).collect()
+            (0..1usize << (FIRST_LOG2 as usize - 1 + segment / 2))
+                .map(|_| OnceLock::new())
+                .collect()
         });
         let Some(cell) = elements.get(at) else { return Err(element) };
         cell.set(element)?;
@@ -48,12 +51,15 @@ impl<T> GrowingVec<T> {
     }
 }
 
-/// Segment and place in it: index + 2^8 has its highest bit at 8 + segment.
+/// Segment and place in it: index + 2^8 has its highest bit at 8 + half of the segment's number, and
+/// the bit below tells the first of two segments from the second.
 #[inline]
+#[expect(clippy::cast_possible_truncation, reason = "64-bit targets only")]
 fn place(index: u32) -> (usize, usize) {
     let shifted = u64::from(index) + (1 << FIRST_LOG2);
-    let highest = 63 - shifted.leading_zeros();
-    ((highest - FIRST_LOG2) as usize, (shifted ^ (1 << highest)) as usize)
+    let half = 62 - shifted.leading_zeros();
+    let segment = 2 * (half + 1 - FIRST_LOG2) + ((shifted >> half) as u32 & 1);
+    (segment as usize, (shifted & ((1 << half) - 1)) as usize)
 }
 
 #[cfg(test)]

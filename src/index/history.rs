@@ -5,7 +5,10 @@
 //! nothing for readers, because what a snapshot sees is decided by row number alone: the rows
 //! `[live_from, rows)` as they were at its commit.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
+
+use compact_str::CompactString;
 
 use crate::atom::AtomKind;
 use crate::column::Points;
@@ -15,9 +18,16 @@ use super::chunk::LoadedChunk;
 use super::growing::GrowingVec;
 use super::latest::LatestCell;
 
+/// No history has more rows: far more than entries fit a file, and far from where adding to a row
+/// number overflows. Chunks and checkpoints that state more are damaged.
+pub(crate) const ROWS_MAX: u64 = 1 << 62;
+
 /// A key with everything the index knows of it.
+///
+/// What an append touches stands together: keys of up to 24 bytes lie in the slot.
+#[repr(align(64))]
 pub(crate) struct KeySlot {
-    pub(crate) key: Box<str>,
+    pub(crate) key: CompactString,
     pub(crate) latest: LatestCell,
     pub(crate) history: parking_lot::Mutex<History>,
 }
@@ -75,19 +85,25 @@ impl Segment {
     }
 }
 
-/// A key's newest points, decoded. Most keys of a database with very many keys have few points, so
-/// the first number needs no allocation.
+/// A key's newest points, decoded.
+///
+/// An append touches as little memory as can be: most keys of a database with very many keys have
+/// few points, so the first number needs no allocation, and numbers of one kind stand beside their
+/// timestamps, so that the next one is written to one place.
 pub(crate) enum Tail {
     Empty,
     One { timestamp: i64, kind: AtomKind, bits: u64 },
+    Numbers { kind: AtomKind, rows: Vec<(i64, u64)> },
     Many(Box<Points>),
 }
 
 impl Tail {
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         match self {
             Tail::Empty => 0,
             Tail::One { .. } => 1,
+            Tail::Numbers { rows, .. } => rows.len(),
             Tail::Many(points) => points.len(),
         }
     }
@@ -95,11 +111,19 @@ impl Tail {
     #[inline]
     pub(crate) fn push(&mut self, timestamp: i64, atom: StoredAtom<'_>) {
         match (&mut *self, atom) {
-            (Tail::Many(points), StoredAtom::Number(kind, bits)) => {
-                points.push_number(timestamp, kind, bits);
+            (Tail::Numbers { kind, rows }, StoredAtom::Number(other, bits)) if *kind == other => {
+                rows.push((timestamp, bits));
             }
             (Tail::Empty, StoredAtom::Number(kind, bits)) => {
                 *self = Tail::One { timestamp, kind, bits };
+            }
+            (&mut Tail::One { timestamp: first, kind, bits }, StoredAtom::Number(other, next))
+                if kind == other =>
+            {
+                let mut rows = Vec::with_capacity(4);
+                rows.push((first, bits));
+                rows.push((timestamp, next));
+                *self = Tail::Numbers { kind, rows };
             }
             (_, StoredAtom::Number(kind, bits)) => {
                 self.points_mut().push_number(timestamp, kind, bits);
@@ -113,25 +137,29 @@ impl Tail {
         }
     }
 
-    /// The points in columns, allocated if they are not yet.
+    /// The points in columns; from here on the tail is kept so.
     pub(crate) fn points_mut(&mut self) -> &mut Points {
         if !matches!(self, Tail::Many(_)) {
-            let mut points = Box::new(Points::new());
-            if let Tail::One { timestamp, kind, bits } = *self {
-                points.push_number(timestamp, kind, bits);
-            }
-            *self = Tail::Many(points);
+            *self = Tail::Many(Box::new(self.slice(0..self.len())));
         }
         match self {
             Tail::Many(points) => points,
-            Tail::Empty | Tail::One { .. } => unreachable!("the line above made it many"),
+            _ => unreachable!("the line above made it many"),
         }
     }
 
     /// A copy of the rows `range` of the tail.
-    pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> Points {
+    pub(crate) fn slice(&self, range: Range<usize>) -> Points {
         match self {
             Tail::Many(points) => points.slice(range),
+            Tail::Numbers { kind, rows } => {
+                let rows = rows.get(range).unwrap_or_default();
+                let mut points = Points::with_capacity(rows.len());
+                for &(timestamp, bits) in rows {
+                    points.push_number(timestamp, *kind, bits);
+                }
+                points
+            }
             Tail::One { timestamp, kind, bits } if range == (0..1) => {
                 let mut points = Points::new();
                 points.push_number(*timestamp, *kind, *bits);
@@ -141,25 +169,33 @@ impl Tail {
         }
     }
 
-    /// A tail of one number without its allocation.
-    pub(crate) fn slim(self) -> Tail {
-        match &self {
-            Tail::Many(points) if points.len() == 1 => match points.kind(0) {
-                AtomKind::Text | AtomKind::Bytes => self,
-                kind => Tail::One {
-                    timestamp: points.timestamps().first().copied().unwrap_or_default(),
-                    kind,
-                    bits: points.number_bits(0),
-                },
-            },
-            _ => self,
+    /// The tail of these points, in its smallest form.
+    pub(crate) fn of(points: Points) -> Tail {
+        let kind = match points.uniform_kind() {
+            Some(kind @ (AtomKind::Null | AtomKind::Float | AtomKind::Int)) => kind,
+            _ if points.is_empty() => return Tail::Empty,
+            _ => return Tail::Many(Box::new(points)),
+        };
+        let mut rows = points.timestamps().iter().copied().zip(points.bits().iter().copied());
+        if points.len() == 1
+            && let Some((timestamp, bits)) = rows.next()
+        {
+            return Tail::One { timestamp, kind, bits };
         }
+        Tail::Numbers { kind, rows: rows.collect() }
+    }
+
+    /// Drops the first `count` rows.
+    pub(crate) fn truncate_front(&mut self, count: usize) {
+        let len = self.len();
+        *self = if count >= len { Tail::Empty } else { Tail::of(self.slice(count..len)) };
     }
 
     /// Bytes held beside the slot itself.
     pub(crate) fn memory_bytes(&self) -> usize {
         match self {
             Tail::Empty | Tail::One { .. } => 0,
+            Tail::Numbers { rows, .. } => rows.capacity() * size_of::<(i64, u64)>(),
             Tail::Many(points) => size_of::<Points>() + points.memory_bytes(),
         }
     }
@@ -209,6 +245,11 @@ impl History {
             counted_bytes: 0,
             frozen: 0,
         }
+    }
+
+    /// Whether anything is kept for readers of older commits only.
+    pub(crate) fn has_past(&self) -> bool {
+        self.past.is_some()
     }
 
     /// The row of the tail's first point.

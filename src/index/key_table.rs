@@ -122,12 +122,12 @@ mod tests {
     fn keys_are_found_through_growth_and_others_are_not() {
         let table = KeyTable::new();
         let keys: Vec<String> = (0..10_000).map(|i| format!("key/{i}")).collect();
-        for (id, key) in keys.iter().enumerate() {
-            table.insert(table.hash(key), id as u32, |id| table.hash(&keys[id as usize]));
+        for (id, key) in (0u32..).zip(&keys) {
+            table.insert(table.hash(key), id, |id| table.hash(&keys[id as usize]));
         }
-        for (id, key) in keys.iter().enumerate() {
+        for (id, key) in (0u32..).zip(&keys) {
             let found = table.find(table.hash(key), |id| &keys[id as usize] == key);
-            assert_eq!(found, Some(id as u32));
+            assert_eq!(found, Some(id));
         }
         assert_eq!(table.find(table.hash("other"), |id| keys[id as usize] == "other"), None);
     }

@@ -11,7 +11,7 @@ use crate::format::value;
 use crate::log::{Content, Entry, LogFile};
 
 use super::chunk::LoadedChunk;
-use super::history::{Segment, SegmentBody};
+use super::history::{ROWS_MAX, Segment, SegmentBody};
 use super::seal::stays_in_tail;
 use super::writer::IndexWriter;
 
@@ -38,7 +38,7 @@ enum MemberContent {
     Put(Box<[u8]>),
     LargePut,
     Tombstone,
-    Chunk(ChunkHeader),
+    Chunk(Box<ChunkHeader>),
     /// Has no effect on the index.
     Nothing,
 }
@@ -152,7 +152,7 @@ impl Member {
                 Content::Put(value) => MemberContent::Put((*value).into()),
                 Content::LargePut => MemberContent::LargePut,
                 Content::Tombstone => MemberContent::Tombstone,
-                Content::Chunk(header) => MemberContent::Chunk(header.clone()),
+                Content::Chunk(header) => MemberContent::Chunk(Box::new(header.clone())),
                 Content::Commit(_) | Content::Checkpoint(_) | Content::Ignorable => {
                     MemberContent::Nothing
                 }
@@ -176,7 +176,7 @@ impl Member {
             }
             MemberContent::Tombstone => writer.tombstone(id, commit_end),
             MemberContent::Chunk(header) => {
-                let chunk = LoadedChunk::from_scan(self.offset, self.key.len(), header);
+                let chunk = LoadedChunk::from_scan(self.offset, self.key.len(), *header);
                 chunk_entry(writer, log, id, commit_end, &chunk, self.val_len)?;
             }
             MemberContent::Nothing => {}
@@ -210,7 +210,8 @@ fn chunk_entry(
     let header = chunk.header();
     let damaged = |what| log.corrupt(offset, what);
     let (first, rows) = (header.first_row, u64::from(header.rows));
-    let end = first.checked_add(rows).ok_or_else(|| damaged("a chunk of impossible rows"))?;
+    let end = first.checked_add(rows).filter(|end| *end <= ROWS_MAX);
+    let end = end.ok_or_else(|| damaged("a chunk of impossible rows"))?;
     let index = Arc::clone(writer.index());
     let next = index.slot(id).map_or(0, |slot| slot.history.lock().current.rows);
     if first == next || next == 0 {

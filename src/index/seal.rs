@@ -24,6 +24,11 @@ pub(crate) fn stays_in_tail(rows: u64, val_len: u64) -> bool {
     rows < SEAL_ROWS as u64 && val_len < SEAL_BYTES as u64
 }
 
+/// A tail of so many points is sealed before a checkpoint rather than stored in it; a chunk of so
+/// many is not sealed again with its neighbours. A point is stored once in a chunk then, and not
+/// in every checkpoint that comes while it waits for its block to fill.
+pub(crate) const CHUNK_ROWS_KEPT: usize = 1_024;
+
 /// A chunk that is to replace rows of a key, not yet written.
 pub(crate) struct Seal {
     pub(crate) id: KeyId,
@@ -75,8 +80,8 @@ impl Index {
     /// Builds the chunk that seals the tail of a key, or `None` if there is nothing to seal.
     ///
     /// It takes in the chunks before the tail while they are no larger than what is being sealed
-    /// and hold less than a full block: a key has few small chunks, and no point is written again
-    /// more often than the logarithm of a block.
+    /// and small: a key has few small chunks, and no point is written again more often than the
+    /// logarithm of [`CHUNK_ROWS_KEPT`].
     pub(crate) fn seal(&self, log: &LogFile, id: KeyId) -> Result<Option<Seal>> {
         let Some(slot) = self.slot(id) else { return Ok(None) };
         let history = slot.history.lock();
@@ -88,7 +93,7 @@ impl Index {
             });
             if let Some((first_row, points)) = frozen {
                 let chunk = EncodedChunk::from_points(points, max)?;
-                return Ok(Some(Seal { id, key: slot.key.clone(), first_row, chunk }));
+                return Ok(Some(Seal { id, key: (*slot.key).into(), first_row, chunk }));
             }
         }
         let tail_len = history.rows.tail.len();
@@ -101,7 +106,7 @@ impl Index {
         for segment in history.rows.segments.iter().rev() {
             let small = matches!(segment.body, SegmentBody::Chunk { .. })
                 && segment.rows <= rows
-                && segment.rows < SEAL_ROWS as u64
+                && segment.rows < CHUNK_ROWS_KEPT as u64
                 && segment.stored_len() <= bytes.min(SEAL_BYTES as u64)
                 && segment.first_row >= history.current.live_from;
             if !small {
@@ -125,6 +130,6 @@ impl Index {
             points.extend_from(&history.rows.tail.slice(0..tail_len), 0..tail_len);
             EncodedChunk::from_points(&points, max)?
         };
-        Ok(Some(Seal { id, key: slot.key.clone(), first_row, chunk }))
+        Ok(Some(Seal { id, key: (*slot.key).into(), first_row, chunk }))
     }
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use crate::atom::{Atom, AtomKind, Point};
 use crate::column::Points;
-use crate::error::Result;
+use crate::error::{Result, SynaError};
 use crate::format::value;
 use crate::log::LogFile;
 
+use super::Index;
 use super::chunk::{LoadedChunk, read_large_put};
 use super::history::{KeySlot, Segment, SegmentBody, Version};
 use super::latest::Latest;
@@ -58,8 +59,17 @@ impl KeySlot {
         commit_end: u64,
         wanted: impl FnOnce(Version) -> Range<u64>,
     ) -> HistoryView {
+        self.view_at(|| commit_end, wanted)
+    }
+
+    /// As [`KeySlot::view`]; `commit_end` is asked for while no commit can change the key.
+    fn view_at(
+        &self,
+        commit_end: impl FnOnce() -> u64,
+        wanted: impl FnOnce(Version) -> Range<u64>,
+    ) -> HistoryView {
         let history = self.history.lock();
-        let version = history.version_at(commit_end);
+        let version = history.version_at(commit_end());
         let rows = wanted(version);
         let rows = rows.start.max(version.live_from)..rows.end.min(version.rows);
         let none =
@@ -87,6 +97,20 @@ impl KeySlot {
         let view = self.view(commit_end, |version| version.rows.saturating_sub(1)..version.rows);
         view.point(log, &self.key, view.rows.start)
     }
+
+    /// The newest point as of the newest visible commit, for a reader that holds no snapshot.
+    ///
+    /// Which commit that is must be read with the history locked: of a commit read before, two
+    /// later ones on this key may have forgotten the version by now.
+    pub(crate) fn newest_published_point(
+        &self,
+        log: &LogFile,
+        index: &Index,
+    ) -> Result<Option<Point>> {
+        let newest = |version: Version| version.rows.saturating_sub(1)..version.rows;
+        let view = self.view_at(|| index.published(), newest);
+        view.point(log, &self.key, view.rows.start)
+    }
 }
 
 impl HistoryView {
@@ -94,9 +118,21 @@ impl HistoryView {
         self.rows.clone()
     }
 
+    /// An empty vector with room for every row, or `OutOfMemory`: how many rows there are is up to
+    /// the data, so it must not end the process.
+    fn room_for_all<T>(&self) -> Result<Vec<T>> {
+        let rows = self.rows.end - self.rows.start;
+        let bytes = rows.saturating_mul(size_of::<T>() as u64);
+        let too_large = || SynaError::OutOfMemory { bytes };
+        let mut all = Vec::new();
+        let len = usize::try_from(rows).map_err(|_| too_large())?;
+        all.try_reserve_exact(len).map_err(|_| too_large())?;
+        Ok(all)
+    }
+
     /// All points, oldest first.
     pub(crate) fn read(&self, log: &LogFile, key: &str) -> Result<Vec<Point>> {
-        let mut points = Vec::new();
+        let mut points = self.room_for_all()?;
         self.for_each(log, key, |batch, rows| {
             points.extend(rows.map(|row| batch.point(row)));
         })?;
@@ -126,7 +162,7 @@ impl HistoryView {
 
     /// The doubles among the points, in append order.
     pub(crate) fn read_floats(&self, log: &LogFile, key: &str) -> Result<Vec<f64>> {
-        let mut floats = Vec::new();
+        let mut floats = self.room_for_all()?;
         self.for_each(log, key, |batch, rows| {
             let float = |row| {
                 (batch.kind(row) == AtomKind::Float).then(|| f64::from_bits(batch.number_bits(row)))

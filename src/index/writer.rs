@@ -16,9 +16,22 @@ use super::latest::{Latest, LatestCell};
 use super::seal::{SEAL_BYTES, SEAL_ROWS, SEAL_ROWS_MIN, Seal, SealQueue};
 use super::{Index, LoadedChunk};
 
+/// `Snapshots::pin` needs that a change which does not see a snapshot's announcement comes after the
+/// publication of the commit before it in the eyes of everybody: a store that no later load
+/// overtakes. On x86-64 the locked instruction that takes the history's mutex, which stands between
+/// this store and the next look at the announcements, is such a barrier; the exchange that
+/// `SeqCst` would add here costs a tenth of a buffered append. Elsewhere `SeqCst` is cheap.
+const PUBLISH: Ordering =
+    if cfg!(target_arch = "x86_64") { Ordering::Release } else { Ordering::SeqCst };
+
 /// The right to change an [`Index`]. Held by one writer, one recovery, or one follower of the log.
 pub(crate) struct IndexWriter {
     index: Arc<Index>,
+    accounts: Accounts,
+}
+
+/// What the writer keeps of tails and of what is no longer needed.
+struct Accounts {
     tail_budget_bytes: usize,
     tail_bytes: usize,
     queue: SealQueue,
@@ -26,9 +39,14 @@ pub(crate) struct IndexWriter {
     due: Vec<KeyId>,
     /// Keys that hold something only for readers of older commits.
     with_past: Vec<KeyId>,
+    /// At so many of them the next look for what can be forgotten is due.
+    forget_at: usize,
     /// Bytes in the log that no reader of the newest commit needs.
     replaced_bytes: u64,
 }
+
+/// Fewer keys with a past than this are left alone while snapshots are held.
+const FORGET_MIN: usize = 64;
 
 /// What the latest value of a stored atom is.
 fn latest_of(timestamp: i64, atom: StoredAtom<'_>) -> Latest {
@@ -40,15 +58,16 @@ fn latest_of(timestamp: i64, atom: StoredAtom<'_>) -> Latest {
 
 impl IndexWriter {
     pub(crate) fn new(index: Arc<Index>, tail_budget_bytes: usize) -> Self {
-        IndexWriter {
-            index,
+        let accounts = Accounts {
             tail_budget_bytes,
             tail_bytes: 0,
             queue: SealQueue::default(),
             due: Vec::new(),
             with_past: Vec::new(),
+            forget_at: FORGET_MIN,
             replaced_bytes: 0,
-        }
+        };
+        IndexWriter { index, accounts }
     }
 
     pub(crate) fn index(&self) -> &Arc<Index> {
@@ -56,15 +75,15 @@ impl IndexWriter {
     }
 
     pub(crate) fn tail_bytes(&self) -> usize {
-        self.tail_bytes
+        self.accounts.tail_bytes
     }
 
     pub(crate) fn replaced_bytes(&self) -> u64 {
-        self.replaced_bytes
+        self.accounts.replaced_bytes
     }
 
     pub(crate) fn set_replaced_bytes(&mut self, bytes: u64) {
-        self.replaced_bytes = bytes;
+        self.accounts.replaced_bytes = bytes;
     }
 
     /// The id of a key, new if the key was never seen.
@@ -104,39 +123,36 @@ impl IndexWriter {
         &mut self,
         id: KeyId,
         commit_end: u64,
-        change: impl FnOnce(&mut Self, &KeySlot, &mut History, u64) -> T,
+        change: impl FnOnce(&mut Accounts, &Index, &KeySlot, &mut History, u64) -> T,
     ) -> T {
-        let index = Arc::clone(&self.index);
+        let IndexWriter { index, accounts } = self;
         let Some(slot) = index.slots.get(id) else {
             unreachable!("ids come from this index");
         };
         let published = index.published.load(Ordering::Relaxed);
         let mut history = slot.history.lock();
+        let had_past = history.has_past();
         history.begin_change(commit_end, published, index.snapshots.newest());
-        change(self, slot, &mut history, published)
-    }
-
-    fn count_rows(&self, history: &History, added: u64) {
-        let index = &self.index;
-        if history.current.len() == added {
-            index.live_keys.store(index.live_keys() + 1, Ordering::Relaxed);
+        let result = change(accounts, index, slot, &mut history, published);
+        if history.has_past() && !had_past {
+            accounts.with_past.push(id);
         }
-        index.live_rows.store(index.live_rows() + added, Ordering::Relaxed);
+        result
     }
 
     /// Applies a put of a value that is kept in memory.
     #[inline]
     pub(crate) fn put(&mut self, id: KeyId, commit_end: u64, timestamp: i64, atom: StoredAtom<'_>) {
-        self.change(id, commit_end, |this, slot, history, published| {
+        self.change(id, commit_end, |accounts, index, slot, history, published| {
             history.rows.tail.push(timestamp, atom);
             history.current.rows += 1;
-            this.count_rows(history, 1);
+            index.count_rows(history, 1);
             let len = history.rows.tail.len();
             // Memory changes with a value of its own or when the columns grow, which they do by
             // doubling from four.
             let is_blob = !matches!(atom, StoredAtom::Number(..));
             if is_blob || (len - 1).is_power_of_two() || len == SEAL_ROWS {
-                this.recount(id, history);
+                accounts.recount(id, history);
             }
             slot.latest.set(commit_end, published, latest_of(timestamp, atom));
         });
@@ -151,8 +167,8 @@ impl IndexWriter {
         offset: u64,
         val_len: u32,
     ) {
-        self.change(id, commit_end, |this, slot, history, published| {
-            this.freeze_tail(id, history);
+        self.change(id, commit_end, |accounts, index, slot, history, published| {
+            accounts.freeze_tail(id, history);
             history.rows.segments.push(Arc::new(Segment {
                 first_row: history.current.rows,
                 rows: 1,
@@ -161,7 +177,7 @@ impl IndexWriter {
                 body: SegmentBody::Put { offset, val_len },
             }));
             history.current.rows += 1;
-            this.count_rows(history, 1);
+            index.count_rows(history, 1);
             slot.latest.set(commit_end, published, Latest::InHistory);
         });
     }
@@ -176,15 +192,15 @@ impl IndexWriter {
         points: &Points,
     ) {
         let Some(last) = points.len().checked_sub(1) else { return };
-        self.change(id, commit_end, |this, slot, history, published| {
+        self.change(id, commit_end, |accounts, index, slot, history, published| {
             if history.current.rows == 0 {
                 // Only a rewrite begins a key's history at a later row.
                 (history.current.live_from, history.current.rows) = (first_row, first_row);
             }
             history.rows.tail.points_mut().extend_from(points, 0..points.len());
             history.current.rows += points.len() as u64;
-            this.count_rows(history, points.len() as u64);
-            this.recount(id, history);
+            index.count_rows(history, points.len() as u64);
+            accounts.recount(id, history);
             let latest = match points.kind(last) {
                 AtomKind::Text | AtomKind::Bytes => Latest::InHistory,
                 kind => Latest::Number {
@@ -205,15 +221,15 @@ impl IndexWriter {
         segment: Segment,
         latest: Latest,
     ) {
-        self.change(id, commit_end, |this, slot, history, published| {
-            this.freeze_tail(id, history);
+        self.change(id, commit_end, |accounts, index, slot, history, published| {
+            accounts.freeze_tail(id, history);
             if history.current.rows == 0 {
                 history.current.live_from = segment.first_row;
             }
             let rows = segment.rows;
             history.current.rows = segment.end_row();
             history.rows.segments.push(Arc::new(segment));
-            this.count_rows(history, rows);
+            index.count_rows(history, rows);
             slot.latest.set(commit_end, published, latest);
         });
     }
@@ -225,7 +241,7 @@ impl IndexWriter {
     /// What contradicts what, if the rows are not a union of whole chunks, single values and rows
     /// of the tail.
     pub(crate) fn replace(&mut self, id: KeyId, segment: Segment) -> Result<(), &'static str> {
-        let index = Arc::clone(&self.index);
+        let IndexWriter { index, accounts } = self;
         let Some(slot) = index.slots.get(id) else {
             unreachable!("ids come from this index");
         };
@@ -252,19 +268,19 @@ impl IndexWriter {
         let mut thawed = 0;
         for replaced in segments.get(from..to).unwrap_or_default() {
             thawed += u32::from(matches!(replaced.body, SegmentBody::Points(_)));
-            self.replaced_bytes += replaced.stored_len() + key_len + 24;
+            accounts.replaced_bytes += replaced.stored_len() + key_len + 24;
         }
         history.frozen -= thawed;
         if end > tail_row {
             let gone = usize::try_from(end - tail_row.max(first)).unwrap_or(usize::MAX);
             // A put of a number; texts are longer, which an estimate may leave out.
-            self.replaced_bytes += gone as u64 * (40 + key_len).next_multiple_of(8);
+            accounts.replaced_bytes += gone as u64 * (40 + key_len).next_multiple_of(8);
             let kept_before = usize::try_from(first.saturating_sub(tail_row)).unwrap_or(usize::MAX);
             if kept_before > 0 {
                 // Rows of the tail before the chunk stay in memory before it.
                 let points = history.rows.tail.slice(0..kept_before);
                 history.frozen += 1;
-                self.due.push(id);
+                accounts.due.push(id);
                 history.rows.segments.push(Arc::new(Segment {
                     first_row: tail_row,
                     rows: kept_before as u64,
@@ -274,13 +290,8 @@ impl IndexWriter {
                 }));
             }
             let gone = kept_before + gone;
-            if gone >= history.rows.tail.len() {
-                history.rows.tail = Tail::Empty;
-            } else {
-                history.rows.tail.points_mut().truncate_front(gone);
-                history.rows.tail.points_mut().shrink();
-            }
-            self.recount(id, &mut history);
+            history.rows.tail.truncate_front(gone);
+            accounts.recount(id, &mut history);
         }
         let at = history.rows.segments.partition_point(|s| s.end_row() <= first);
         let until = history.rows.segments.partition_point(|s| s.first_row < end);
@@ -290,17 +301,15 @@ impl IndexWriter {
 
     /// Applies a tombstone.
     pub(crate) fn tombstone(&mut self, id: KeyId, commit_end: u64) {
-        self.change(id, commit_end, |this, slot, history, published| {
+        self.change(id, commit_end, |accounts, index, slot, history, published| {
             let rows = history.current.len();
             if rows > 0 {
                 let bytes: u64 = history.rows.segments.iter().map(|s| s.stored_len()).sum();
                 let tail = history.rows.tail.len() as u64;
-                this.replaced_bytes +=
+                accounts.replaced_bytes +=
                     bytes + tail * (40 + slot.key.len() as u64).next_multiple_of(8);
                 history.end_life();
-                this.with_past.push(id);
-                this.recount(id, history);
-                let index = &this.index;
+                accounts.recount(id, history);
                 index.live_keys.store(index.live_keys() - 1, Ordering::Relaxed);
                 index.live_rows.store(index.live_rows() - rows, Ordering::Relaxed);
             }
@@ -319,14 +328,14 @@ impl IndexWriter {
         latest: Latest,
     ) -> Result<()> {
         let id = self.id_of(key)?;
-        self.change(id, commit_end, |this, slot, history, published| {
+        self.change(id, commit_end, |accounts, index, slot, history, published| {
             history.current.live_from = live_from;
             history.current.rows = rows;
             history.rows = Rows { segments, tail };
             if rows > live_from {
-                this.count_rows(history, rows - live_from);
+                index.count_rows(history, rows - live_from);
             }
-            this.recount(id, history);
+            accounts.recount(id, history);
             slot.latest.set(commit_end, published, latest);
         });
         Ok(())
@@ -335,25 +344,121 @@ impl IndexWriter {
     /// Makes everything up to the commit that ends here visible.
     #[inline]
     pub(crate) fn publish(&mut self, commit_end: u64) {
-        // Sequentially consistent for the sake of `Snapshots::pin`.
-        self.index.published.store(commit_end, Ordering::SeqCst);
-        if !self.with_past.is_empty() {
+        self.index.published.store(commit_end, PUBLISH);
+        // While snapshots are held, a look at every key with a past at each commit would cost more
+        // than the commit; so their number has to double before the next one.
+        let len = self.accounts.with_past.len();
+        if len > 0 && (len >= self.accounts.forget_at || self.index.snapshots.newest() == 0) {
             self.forget_past(commit_end);
         }
     }
 
     #[cold]
     fn forget_past(&mut self, published: u64) {
-        let oldest = self.index.snapshots.oldest();
-        let index = Arc::clone(&self.index);
-        self.with_past.retain(|id| {
+        let IndexWriter { index, accounts } = self;
+        let oldest = index.snapshots.oldest();
+        accounts.with_past.retain(|id| {
             index
                 .slots
                 .get(*id)
                 .is_some_and(|slot| slot.history.lock().forget_past(published, oldest))
         });
+        accounts.forget_at = (accounts.with_past.len() * 2).max(FORGET_MIN);
     }
 
+    /// The keys to be sealed now: full tails, and the largest ones while memory is over budget.
+    pub(crate) fn take_due(&mut self) -> Vec<KeyId> {
+        let mut due = std::mem::take(&mut self.accounts.due);
+        // A key filed twice must not be sealed twice in one group.
+        due.sort_unstable();
+        due.dedup();
+        let mut expected = self.accounts.tail_bytes;
+        while expected > self.accounts.tail_budget_bytes {
+            let index = &self.index;
+            let bytes_of =
+                |id| index.slots.get(id).map_or(0, |slot| slot.history.lock().counted_bytes);
+            let Some(id) = self.accounts.queue.take_largest(bytes_of) else { break };
+            if let Err(at) = due.binary_search(&id) {
+                expected -= bytes_of(id).min(expected);
+                due.insert(at, id);
+            }
+        }
+        due
+    }
+
+    /// Gives keys back whose seals could not be written.
+    pub(crate) fn return_due(&mut self, ids: impl Iterator<Item = KeyId>) {
+        self.accounts.due.extend(ids);
+    }
+
+    /// Whether [`IndexWriter::take_due`] would find anything.
+    #[inline]
+    pub(crate) fn is_due(&self) -> bool {
+        let accounts = &self.accounts;
+        !accounts.due.is_empty() || accounts.tail_bytes > accounts.tail_budget_bytes
+    }
+
+    /// All keys whose tails have at least so many points, and those with rows to be sealed at once.
+    pub(crate) fn sealable(&self, rows_min: usize) -> Vec<KeyId> {
+        (0..self.index.slots.len())
+            .filter(|id| {
+                self.index.slots.get(*id).is_some_and(|slot| {
+                    let history = slot.history.lock();
+                    history.rows.tail.len() >= rows_min || history.frozen > 0
+                })
+            })
+            .collect()
+    }
+
+    /// Applies a seal whose chunk entry stands at `offset`.
+    pub(crate) fn sealed(&mut self, seal: &Seal, offset: u64, val_len: u32) {
+        let segment = Segment {
+            first_row: seal.first_row,
+            rows: u64::from(seal.chunk.rows()),
+            timestamp_min: seal.chunk.timestamp_min(),
+            timestamp_max: seal.chunk.timestamp_max(),
+            body: SegmentBody::Chunk { offset, val_len, loaded: OnceLock::new() },
+        };
+        let replaced = self.replace(seal.id, segment);
+        assert!(replaced.is_ok(), "a seal replaces whole segments: {replaced:?}");
+        let history = self.index.slots.get(seal.id).map(|slot| slot.history.lock());
+        if history.is_some_and(|h| h.frozen > 0 || h.rows.tail.len() >= SEAL_ROWS) {
+            self.accounts.due.push(seal.id);
+        }
+    }
+
+    /// Bytes of the latest value for a chunk's last row.
+    pub(crate) fn latest_of_chunk(chunk: &LoadedChunk, log: &LogFile) -> Result<Latest> {
+        let point = chunk.point(log, chunk.header().rows.saturating_sub(1))?;
+        Ok(match point.value {
+            crate::atom::Atom::Float(value) => Latest::Number {
+                timestamp: point.timestamp,
+                kind: AtomKind::Float,
+                bits: value.to_bits(),
+            },
+            crate::atom::Atom::Int(value) => Latest::Number {
+                timestamp: point.timestamp,
+                kind: AtomKind::Int,
+                bits: value.cast_unsigned(),
+            },
+            crate::atom::Atom::Null => {
+                Latest::Number { timestamp: point.timestamp, kind: AtomKind::Null, bits: 0 }
+            }
+            _ => Latest::InHistory,
+        })
+    }
+}
+
+impl Index {
+    fn count_rows(&self, history: &History, added: u64) {
+        if history.current.len() == added {
+            self.live_keys.store(self.live_keys() + 1, Ordering::Relaxed);
+        }
+        self.live_rows.store(self.live_rows() + added, Ordering::Relaxed);
+    }
+}
+
+impl Accounts {
     /// Keeps the rows of the tail in memory in front of what is added behind them, to be sealed with
     /// the next group.
     fn freeze_tail(&mut self, id: KeyId, history: &mut History) {
@@ -387,91 +492,63 @@ impl IndexWriter {
             if self.due.last() != Some(&id) {
                 self.due.push(id);
             }
-        } else if len > SEAL_ROWS_MIN && bytes.ilog2() != before.checked_ilog2().unwrap_or(0) {
-            self.queue.file(id, bytes);
-        } else if len == SEAL_ROWS_MIN + 1 {
+        } else if len == SEAL_ROWS_MIN + 1
+            || (len > SEAL_ROWS_MIN && bytes.ilog2() != before.checked_ilog2().unwrap_or(0))
+        {
             self.queue.file(id, bytes);
         }
     }
+}
 
-    /// The keys to be sealed now: full tails, and the largest ones while memory is over budget.
-    pub(crate) fn take_due(&mut self) -> Vec<KeyId> {
-        let mut due = std::mem::take(&mut self.due);
-        // A key filed twice must not be sealed twice in one group.
-        due.sort_unstable();
-        due.dedup();
-        let mut expected = self.tail_bytes;
-        while expected > self.tail_budget_bytes {
-            let index = &self.index;
-            let bytes_of =
-                |id| index.slots.get(id).map_or(0, |slot| slot.history.lock().counted_bytes);
-            let Some(id) = self.queue.take_largest(bytes_of) else { break };
-            if let Err(at) = due.binary_search(&id) {
-                expected -= bytes_of(id).min(expected);
-                due.insert(at, id);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(writer: &mut IndexWriter, id: KeyId, commit_end: u64) {
+        writer.put(id, commit_end, 0, StoredAtom::Number(AtomKind::Int, commit_end));
+        writer.publish(commit_end);
+    }
+
+    /// Every read of a history holds a snapshot for a moment. Versions kept for those were dropped
+    /// only when the key was deleted, so that a reader beside a writer cost memory for ever.
+    #[test]
+    fn versions_kept_for_short_snapshots_are_forgotten() {
+        let mut writer = IndexWriter::new(Arc::new(Index::new(0)), usize::MAX);
+        let id = writer.id_of("key").unwrap();
+        for commit in 1..1000 {
+            let pin = writer.index.pin();
+            put(&mut writer, id, commit * 16);
+            put(&mut writer, id, commit * 16 + 8);
+            writer.index.unpin(pin);
+        }
+        put(&mut writer, id, 20_000);
+        assert!(!writer.index.slot(id).unwrap().history.lock().has_past());
+        assert!(writer.accounts.with_past.is_empty());
+    }
+
+    #[test]
+    fn what_a_snapshot_may_ask_for_stays_while_many_keys_change() {
+        let mut writer = IndexWriter::new(Arc::new(Index::new(0)), usize::MAX);
+        let ids: Vec<KeyId> = (0..500).map(|i| writer.id_of(&format!("{i}")).unwrap()).collect();
+        let mut commit = 0;
+        for id in &ids {
+            commit += 8;
+            put(&mut writer, *id, commit);
+        }
+        let pin = writer.index.pin();
+        for _ in 0..4 {
+            for id in &ids {
+                commit += 8;
+                put(&mut writer, *id, commit);
             }
         }
-        due
-    }
-
-    /// Gives keys back whose seals could not be written.
-    pub(crate) fn return_due(&mut self, ids: impl Iterator<Item = KeyId>) {
-        self.due.extend(ids);
-    }
-
-    /// Whether [`IndexWriter::take_due`] would find anything.
-    #[inline]
-    pub(crate) fn is_due(&self) -> bool {
-        !self.due.is_empty() || self.tail_bytes > self.tail_budget_bytes
-    }
-
-    /// All keys whose tails are worth a chunk.
-    pub(crate) fn sealable(&self) -> Vec<KeyId> {
-        (0..self.index.slots.len())
-            .filter(|id| {
-                self.index.slots.get(*id).is_some_and(|slot| {
-                    let history = slot.history.lock();
-                    history.rows.tail.len() >= SEAL_ROWS_MIN || history.frozen > 0
-                })
-            })
-            .collect()
-    }
-
-    /// Applies a seal whose chunk entry stands at `offset`.
-    pub(crate) fn sealed(&mut self, seal: &Seal, offset: u64, val_len: u32) {
-        let segment = Segment {
-            first_row: seal.first_row,
-            rows: u64::from(seal.chunk.rows()),
-            timestamp_min: seal.chunk.timestamp_min(),
-            timestamp_max: seal.chunk.timestamp_max(),
-            body: SegmentBody::Chunk { offset, val_len, loaded: OnceLock::new() },
-        };
-        let replaced = self.replace(seal.id, segment);
-        assert!(replaced.is_ok(), "a seal replaces whole segments: {replaced:?}");
-        let history = self.index.slots.get(seal.id).map(|slot| slot.history.lock());
-        if history.is_some_and(|h| h.frozen > 0 || h.rows.tail.len() >= SEAL_ROWS) {
-            self.due.push(seal.id);
+        for id in &ids {
+            let slot = writer.index.slot(*id).unwrap();
+            assert_eq!(slot.version_at(pin.commit_end).len(), 1);
         }
-    }
-
-    /// Bytes of the latest value for a chunk's last row.
-    pub(crate) fn latest_of_chunk(chunk: &LoadedChunk, log: &LogFile) -> Result<Latest> {
-        let point = chunk.point(log, chunk.header().rows.saturating_sub(1))?;
-        Ok(match point.value {
-            crate::atom::Atom::Float(value) => Latest::Number {
-                timestamp: point.timestamp,
-                kind: AtomKind::Float,
-                bits: value.to_bits(),
-            },
-            crate::atom::Atom::Int(value) => Latest::Number {
-                timestamp: point.timestamp,
-                kind: AtomKind::Int,
-                bits: value.cast_unsigned(),
-            },
-            crate::atom::Atom::Null => {
-                Latest::Number { timestamp: point.timestamp, kind: AtomKind::Null, bits: 0 }
-            }
-            _ => Latest::InHistory,
-        })
+        writer.index.unpin(pin);
+        commit += 8;
+        put(&mut writer, ids[0], commit);
+        assert!(writer.accounts.with_past.is_empty());
     }
 }

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::canary::{Canary, planted};
 use crate::error::{Result, SynaError};
+use crate::fork;
 use crate::format::PAGE_SIZE;
 use crate::format::file_header::FileHeader;
 use crate::format::slot::{Slot, SlotPage};
@@ -61,6 +62,8 @@ pub(crate) struct Temporary {
     path: PathBuf,
     file: Arc<dyn StorageFile>,
     named: bool,
+    /// A forked child must not remove what its parent is writing.
+    forks: u64,
 }
 
 fn temporary_prefix(name: &OsStr) -> OsString {
@@ -80,7 +83,13 @@ impl Temporary {
             match storage.open(&path, OpenMode::CreateNew) {
                 Ok(file) => {
                     let storage = Arc::clone(storage);
-                    return Ok(Temporary { storage, path, file, named: false });
+                    return Ok(Temporary {
+                        storage,
+                        path,
+                        file,
+                        named: false,
+                        forks: fork::count(),
+                    });
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(SynaError::io("create", path, error)),
@@ -129,7 +138,7 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if !self.named {
+        if !self.named && self.forks == fork::count() {
             // It may be gone with a crash anyhow; the next writer removes what is left.
             let _ = self.storage.remove(&self.path);
         }

@@ -158,10 +158,10 @@ impl LogFile {
     }
 
     fn mapping_for(&self, end: u64) -> Option<Arc<dyn Mapping>> {
-        if let Some(mapped) = &*self.mapping.load() {
-            if mapped.0.len() >= end {
-                return Some(Arc::clone(&mapped.0));
-            }
+        if let Some(mapped) = &*self.mapping.load()
+            && mapped.0.len() >= end
+        {
+            return Some(Arc::clone(&mapped.0));
         }
         if self.unmappable.load(Ordering::Relaxed) {
             return None;
@@ -192,10 +192,10 @@ impl LogFile {
                 .get(..len)
                 .and_then(|bytes| Slot::parse(&self.header.salt, page, bytes))
                 .filter(|slot| slot.durable_len >= LOG_START);
-            if let Some(slot) = slot {
-                if newest.is_none_or(|(_, other)| slot.epoch > other.epoch) {
-                    newest = Some((page, slot));
-                }
+            if let Some(slot) = slot
+                && newest.is_none_or(|(_, other)| slot.epoch > other.epoch)
+            {
+                newest = Some((page, slot));
             }
         }
         Ok(newest)

@@ -43,13 +43,20 @@ impl FileLock {
     }
 }
 
-impl Drop for FileLock {
-    fn drop(&mut self) {
+impl FileLock {
+    /// Releases the lock, except in a forked child.
+    pub(crate) fn release(&mut self) {
         // The lock belongs to the open file, which a child shares: were the child to unlock it, the
         // parent would write without one.
         if self.forks == crate::fork::count() || planted(Canary::UnlockInChild) {
             // Closing the file releases the lock as well, unless a child holds it open.
             let _ = self.file.unlock();
         }
+    }
+}
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        self.release();
     }
 }

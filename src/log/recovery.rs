@@ -20,6 +20,9 @@ use super::writer::sync_data;
 /// Most bytes of whole commits that are cut (and copied) without asking.
 const CUT_MAX: u64 = 128 << 20;
 
+/// A reader looks so far behind a bad entry for proof that it was good once.
+const SEARCH_MAX: u64 = 64 << 20;
+
 /// What opening a database found and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -138,7 +141,11 @@ pub(crate) fn judge(
     let corrupt =
         |next_good| SynaError::Corrupt { offset, last_good: commit.offset, next_good, what };
     let file_len = log.len()?;
-    let bytes = read_behind(log, offset, file_len)?;
+    // The lock is held, so nobody cuts the file: what lies behind may be read through a map, and the
+    // search takes memory for its checksums only.
+    let size = usize::try_from(file_len.saturating_sub(offset)).unwrap_or(usize::MAX);
+    let only_hole = matches!(log.storage_file().next_data(offset), Ok(None));
+    let bytes = log.committed(offset, if only_hole { 0 } else { size })?;
     let data_len = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last as u64 + 1);
     let mut torn_bytes = offset + data_len - commit.offset;
     if planted(Canary::CutAtFirstCrcError) {
@@ -153,6 +160,9 @@ pub(crate) fn judge(
         if found.header.has(flags::AFTER_SYNC) && found.offset > offset {
             return Err(corrupt(next_good));
         }
+        if durable_len > commit.offset {
+            break;
+        }
         whole_commits |= !found.header.has(flags::IN_BATCH);
         // Zeros at the end of an entry belong to it.
         let end = found.offset + found.header.entry_len();
@@ -164,22 +174,21 @@ pub(crate) fn judge(
     Ok(Tail::Torn { what, bytes: torn_bytes, whole_commits })
 }
 
-/// Everything from `offset` on; holes are not read but are part of what is returned.
-fn read_behind(log: &LogFile, offset: u64, file_len: u64) -> Result<Vec<u8>> {
-    // Preallocated space may follow in any amount: memory only for what holds data.
-    let mut end = file_len;
-    if let Ok(None) = log.storage_file().next_data(offset) {
-        end = offset;
-    }
-    let too_large = |bytes| SynaError::OutOfMemory { bytes };
-    let len = end.saturating_sub(offset);
-    let mut bytes: Vec<u8> = Vec::new();
-    let size = usize::try_from(len).map_err(|_| too_large(len))?;
-    bytes.try_reserve_exact(size).map_err(|_| too_large(len))?;
-    bytes.resize(size, 0);
-    let got = log.read_up_to(&mut bytes, offset)?;
-    bytes.truncate(got);
-    Ok(bytes)
+/// A good entry with `AFTER_SYNC` behind a bad one at `offset`, for a reader that has no lock: what
+/// is looked at is a copy of limited length.
+pub(crate) fn synced_behind(log: &LogFile, offset: u64) -> Result<Option<u64>> {
+    let Ok(None) = log.storage_file().next_data(offset) else {
+        let size = log.len()?.saturating_sub(offset).min(SEARCH_MAX);
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let mut bytes: Vec<u8> = Vec::new();
+        bytes.try_reserve_exact(size).map_err(|_| SynaError::OutOfMemory { bytes: size as u64 })?;
+        bytes.resize(size, 0);
+        let got = log.read_up_to(&mut bytes, offset)?;
+        bytes.truncate(got);
+        let synced = |found: &Found| found.header.has(flags::AFTER_SYNC) && found.offset > offset;
+        return Ok(Search::new(log, &bytes, offset).find(synced).map(|found| found.offset));
+    };
+    Ok(None)
 }
 
 /// Cuts a torn tail off, keeping a copy where whole commits go. Idempotent: a crash in here leaves

@@ -101,10 +101,6 @@ impl<'f> Scanner<'f> {
         self.position
     }
 
-    pub(crate) fn file_len(&self) -> u64 {
-        self.file_len
-    }
-
     /// The entry at the current position, which moves behind it.
     pub(crate) fn next(&mut self) -> Result<Scanned<'_>> {
         let Position { offset, head_crc: previous } = self.position;
@@ -186,8 +182,14 @@ impl<'f> Scanner<'f> {
         } else {
             value_start + header.val_len as usize
         };
-        self.position = Position { offset: end, head_crc: header.head_crc };
-        let (position, log) = (self.position, self.log);
+        let position = Position { offset: end, head_crc: header.head_crc };
+        let log = self.log;
+        // Read once more where the value was longer than the buffer: a writer that ran out of space
+        // may have cut this part of a batch away meanwhile, and written something else there.
+        if whole == value_start && EntryHeader::parse(self.fill(offset, whole)?) != Some(header) {
+            return Ok(Scanned::Bad("an entry that vanished while it was read"));
+        }
+        self.position = position;
         let bytes = self.fill(offset, whole)?;
         let contradiction =
             |what| SynaError::Corrupt { offset, last_good: offset, next_good: None, what };

@@ -149,10 +149,6 @@ impl LogWriter {
         !self.buffer.is_empty()
     }
 
-    pub(crate) fn slot(&self) -> &Slot {
-        &self.slot
-    }
-
     /// Refuses if an earlier failure made the state of the medium unknown.
     pub(crate) fn check_writable(&self) -> Result<()> {
         match &self.poison {

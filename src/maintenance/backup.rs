@@ -33,10 +33,7 @@ impl SynaDB {
     /// As [`SynaDB::backup`].
     pub fn backup_to_storage(&self, storage: &Arc<dyn Storage>, to: &Path) -> Result<()> {
         let core = self.reading()?;
-        if core.is_writer {
-            core.flush()?;
-        }
-        let pinned = core.pinned();
+        let pinned = core.pinned_in_file(|flushed| flushed)?;
         let log = &pinned.generation.log;
         let to = storage.resolve(to).map_err(|e| SynaError::io("resolve", to, e))?;
         if storage.status(&to).is_ok() {

@@ -40,6 +40,8 @@ impl SynaDB {
                 if number % 4096 == 0 {
                     let done_bytes = total_bytes / keys.max(1) * number;
                     progress(Progress { done_bytes, total_bytes });
+                    // A callback may fork; the child has no business in the parent's new file.
+                    core.check_fork()?;
                 }
             }
             progress(Progress { done_bytes: total_bytes, total_bytes });

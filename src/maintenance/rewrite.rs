@@ -13,7 +13,8 @@ use std::sync::atomic::Ordering;
 
 use crate::column::Points;
 use crate::config::Durability;
-use crate::db::{Commit, Core, Generation, Op, Pinned, PutValue, WriterSide, moved, ops_of_points};
+use crate::db::{Commit, Core, Generation, Op, Pinned, PutValue, WriterSide};
+use crate::db::{also_known_as, no_longer, ops_of_points};
 use crate::error::{Result, SynaError};
 use crate::format::LOG_START;
 use crate::format::entry::{Position, flags};
@@ -79,7 +80,7 @@ impl NewFile {
             return Ok(());
         }
         self.group_bytes += ops.iter().map(Op::size_hint).sum::<usize>();
-        self.group.push(Commit { ops });
+        self.group.push(Commit::new(ops));
         if self.group_bytes >= GROUP_BYTES { self.write() } else { Ok(()) }
     }
 
@@ -192,18 +193,25 @@ pub(crate) fn rewrite(
 
     // What was appended meanwhile, while more is appended.
     let mut rest = Rest { pinned: &pinned, position: commit, rows: HashMap::new() };
+    let mut left_before = u64::MAX;
     loop {
         let end = core.with_writer(|side| {
             side.log.flush()?;
             Ok(side.log.end().offset)
         })?;
-        if end - rest.position.offset <= REST_MAX {
+        let left = end - rest.position.offset;
+        // Where more comes in than is taken over, waiting makes the pause only longer.
+        if left <= REST_MAX || left > left_before / 4 * 3 {
             break;
         }
+        left_before = left;
         rest.append_to(&mut new, end)?;
     }
     // The long sync while appends go on; the one with the lock held finds little to do.
     new.temporary.sync()?;
+    // A folder that cannot be synced (no descriptor left, no permission to open it) is found out
+    // while nothing has changed: after the rename it poisons the writer.
+    sync_folder_of(&*core.storage, &core.path)?;
 
     core.with_writer(|side| {
         side.log.check_writable()?;
@@ -316,15 +324,16 @@ fn take_over(
     let writer = LogWriter::new(Arc::clone(&log), core.config.durability, end, slot, SlotPage::A)?;
     // Whoever opens the path from the rename on finds the place of this database.
     let before = *core.identity.lock();
-    moved(before, status.identity);
+    also_known_as(before, status.identity);
     let finished = match new.name(&core.path, Replace::Yes) {
         Ok(finished) => finished,
         Err(error) => {
-            moved(status.identity, before);
+            no_longer(status.identity);
             return Err(SynaError::io("rename to", &core.path, error));
         }
     };
     *core.identity.lock() = status.identity;
+    no_longer(before);
     let index = Arc::clone(finished.index.index());
     let report = RewriteReport {
         bytes_before: old_end,
@@ -335,6 +344,7 @@ fn take_over(
     // The old file's lock ends here, with the old writer.
     *side = WriterSide { log: writer, ..finished };
     core.replace_generation(Generation::new(log, index));
+    core.durable.before_rewrite.fetch_max(old_end, Ordering::AcqRel);
     core.durable.offset.store(end.offset, Ordering::Release);
     if let Err(error) = sync_folder_of(&*core.storage, &core.path) {
         // Both files are whole, but which of them has the name after a power loss is not known:

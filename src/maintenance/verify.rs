@@ -54,14 +54,11 @@ impl SynaDB {
     /// As [`SynaDB::verify`].
     pub fn verify_with(&self, progress: &mut dyn FnMut(Progress)) -> Result<VerifyReport> {
         let core = self.reading()?;
-        if core.is_writer {
-            // What is still in a buffer is no part of the file.
-            match core.flush() {
-                Ok(()) | Err(SynaError::Poisoned { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        let pinned = core.pinned();
+        // What is still in a buffer is no part of the file.
+        let pinned = core.pinned_in_file(|flushed| match flushed {
+            Err(SynaError::Poisoned { .. }) => Ok(()),
+            flushed => flushed,
+        })?;
         let log = Arc::clone(&pinned.generation.log);
         // A poisoned writer may have published what it could not write.
         verify_log(&log, pinned.commit_end().min(log.len()?), progress)

@@ -12,14 +12,18 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
+    clippy::print_stdout,
     clippy::print_stderr,
     reason = "test code may panic, and prints its seeds"
 )]
 
+pub mod children;
 pub mod content;
 pub mod crash_states;
 pub mod disk_image;
 pub mod fault;
+pub mod image;
+pub mod other_process;
 pub mod rng;
 pub mod run;
 pub mod simulated;

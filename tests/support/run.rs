@@ -301,7 +301,7 @@ impl Run {
         let atom = self.atom();
         let changes = (0..keys).map(|key| Change::Put(format!("b{key}"), atom.clone()));
         let mut changes: Vec<Change> = changes.collect();
-        if keys > 1 && self.history.end() % 3 == 0 {
+        if keys > 1 && self.history.end().is_multiple_of(3) {
             changes.push(Change::Delete("a".to_owned()));
         }
         self.try_batch(&changes).unwrap();
