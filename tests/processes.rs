@@ -703,7 +703,7 @@ fn life_beside_a_reader(storage: &SimulatedStorage, space: Option<u64>) {
             let mut batch = db.batch();
             batch.append("a", -7i64).unwrap();
             batch.append("large", vec![b'y'; 2 << 20]).unwrap();
-            for i in 0..9000 {
+            for i in 0..60_000 {
                 batch.append_at("chunk", i, -7i64).unwrap();
             }
             assert!(batch.commit().is_err());
@@ -787,7 +787,7 @@ fn a_reader_in_the_middle_of_a_batch_that_is_cut_finds_no_damage() {
         let mut batch = writer.batch();
         batch.append("a", -7i64).unwrap();
         batch.append("large", vec![b'y'; 2 << 20]).unwrap();
-        for i in 0..9000 {
+        for i in 0..60_000 {
             batch.append_at("chunk", i, -7i64).unwrap();
         }
         assert!(batch.commit().is_err());
@@ -815,7 +815,9 @@ fn a_reader_goes_on_after_a_failure_that_passes() {
         let first = reader.refresh();
         storage.set_plan(FaultPlan::new());
         if first.is_err() {
-            assert_eq!(check_snapshot(&reader.snapshot().unwrap()), before);
+            // It may have moved before the failure, and moved whole.
+            let seen = check_snapshot(&reader.snapshot().unwrap());
+            assert!(seen == before || seen == before + 1);
             reader.refresh().unwrap();
         }
         assert_eq!(check_snapshot(&reader.snapshot().unwrap()), before + 1, "call {nth}");
@@ -1132,9 +1134,10 @@ fn a_file_at_its_size_limit_goes_on_when_the_limit_is_raised() {
     assert_eq!(child.finish(), ["done"]);
 }
 
-fn descriptors_in_use() -> u64 {
-    // One of them lists the folder.
-    fs::read_dir("/proc/self/fd").unwrap().count() as u64 - 1
+/// All numbers below are in use; the limit is on the numbers.
+fn lowest_free_descriptor() -> u64 {
+    let next = File::open("/dev/null").unwrap();
+    u64::try_from(std::os::fd::AsRawFd::as_raw_fd(&next)).unwrap()
 }
 
 /// Runs `call` with more and more descriptors until it succeeds; `after` comes after each failure.
@@ -1144,7 +1147,7 @@ fn with_few_descriptors<T>(
     after: impl Fn(),
 ) -> T {
     for extra in 0..20 {
-        set_limit(libc::RLIMIT_NOFILE, descriptors_in_use() + extra);
+        set_limit(libc::RLIMIT_NOFILE, lowest_free_descriptor() + extra);
         let result = call();
         set_limit(libc::RLIMIT_NOFILE, 1024);
         match result {
@@ -1224,8 +1227,9 @@ fn address_space() -> u64 {
     pages.split(' ').next().unwrap().parse::<u64>().unwrap() * 4096
 }
 
-const POINTS: i64 = 1_000_000;
-const LARGE: usize = 24 << 20;
+/// As `Point`s more than what the allocator reserves in advance for a thread (64 MiB).
+const POINTS: i64 = 3_000_000;
+const LARGE: usize = 60 << 20;
 
 fn memory_limit() {
     let (path, extra) = (var("TEST_PATH"), var("TEST_EXTRA").parse::<u64>().unwrap() << 20);
@@ -1268,7 +1272,7 @@ fn too_little_memory_is_an_error_and_no_part_of_a_result() {
     db.append("large", vec![7u8; LARGE]).unwrap();
     db.close().unwrap();
     let (mut refused, mut whole) = (0, 0);
-    for extra in [6, 12, 20, 30, 40, 55, 70, 90, 130, 200, 400] {
+    for extra in [6, 30, 70, 100, 130, 180, 250, 500] {
         let extra = extra.to_string();
         let vars = [("TEST_PATH", text(&path)), ("TEST_EXTRA", &extra)];
         let lines = Child::spawn("memory_limit", &vars).finish();
@@ -1544,13 +1548,14 @@ fn a_backup_or_verification_beside_a_buffering_writer_finds_whole_commits() {
             while !stop.load(Ordering::Relaxed) {
                 write_round(&db, number);
                 number += 1;
-                if number % 64 == 0 {
-                    std::thread::sleep(Duration::from_millis(1));
+                // Long enough apart that the file stays small, with bursts between.
+                if number % 8 == 0 {
+                    std::thread::sleep(Duration::from_millis(2));
                 }
             }
         });
         let mut last = -1;
-        for number in 0..40 {
+        for number in 0..25 {
             let to = folder.path().join(format!("backup{number}.syna"));
             db.backup(&to).unwrap();
             assert!(matches!(db.backup(&to), Err(SynaError::AlreadyExists { .. })));

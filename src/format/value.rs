@@ -56,12 +56,24 @@ pub(crate) enum StoredAtom<'a> {
 }
 
 impl StoredAtom<'_> {
-    pub(crate) fn to_atom(self) -> Atom {
-        match self {
+    /// Copies the value out; `OutOfMemory` if there is no room for it.
+    pub(crate) fn to_atom(self) -> Result<Atom, SynaError> {
+        let no_room = |len: usize| move |_| SynaError::OutOfMemory { bytes: len as u64 };
+        Ok(match self {
             StoredAtom::Number(kind, bits) => number(kind, bits),
-            StoredAtom::Text(text) => Atom::Text(text.to_owned()),
-            StoredAtom::Bytes(bytes) => Atom::Bytes(bytes.to_vec()),
-        }
+            StoredAtom::Text(text) => {
+                let mut copy = String::new();
+                copy.try_reserve_exact(text.len()).map_err(no_room(text.len()))?;
+                copy.push_str(text);
+                Atom::Text(copy)
+            }
+            StoredAtom::Bytes(bytes) => {
+                let mut copy = Vec::new();
+                copy.try_reserve_exact(bytes.len()).map_err(no_room(bytes.len()))?;
+                copy.extend_from_slice(bytes);
+                Atom::Bytes(copy)
+            }
+        })
     }
 }
 
@@ -120,7 +132,7 @@ mod tests {
         ] {
             assert_eq!(encode(&atom).unwrap(), bytes);
             assert_eq!(encoded_len(&atom), bytes.len() as u64);
-            assert_eq!(decode(bytes).unwrap().to_atom(), atom);
+            assert_eq!(decode(bytes).unwrap().to_atom().unwrap(), atom);
         }
     }
 
@@ -143,7 +155,7 @@ mod tests {
         fn reading_in_place_equals_bincode(atom in atoms()) {
             let bytes = encode(&atom).unwrap();
             let (ours, (theirs, used)): (Atom, (Atom, usize)) = (
-                decode(&bytes).unwrap().to_atom(),
+                decode(&bytes).unwrap().to_atom().unwrap(),
                 bincode::serde::decode_from_slice(&bytes, config()).unwrap(),
             );
             prop_assert_eq!(used, bytes.len());

@@ -183,7 +183,7 @@ pub(crate) fn read_large_put(
     let value_start = entry.value_start();
     let value = bytes.get(value_start..value_start + val_len as usize).unwrap_or_default();
     let atom = value::decode(value).map_err(|what| log.corrupt(offset, what))?;
-    Ok((entry.timestamp, StoredAtom::to_atom(atom)))
+    Ok((entry.timestamp, StoredAtom::to_atom(atom)?))
 }
 
 /// The header of an entry that the index knows of, compared with what it knows.
