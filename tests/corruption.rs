@@ -522,7 +522,7 @@ fn wild(rng: &mut SplitMix64, len: usize) -> u64 {
 }
 
 /// Changes one field at random, and makes the checksums right.
-fn mutate(bytes: &mut Vec<u8>, rng: &mut SplitMix64) {
+fn mutate(bytes: &mut [u8], rng: &mut SplitMix64) {
     let entries = image::entries(bytes);
     let value = wild(rng, bytes.len());
     let mut put = |at: usize, width: usize| {

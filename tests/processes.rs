@@ -692,10 +692,8 @@ fn readers_see_prefixes_that_never_go_back_while_the_file_is_rewritten() {
 fn life_beside_a_reader(storage: &SimulatedStorage, space: Option<u64>) {
     let all: Arc<dyn Storage> = Arc::new(storage.clone());
     let db = SynaDB::with_storage(all, "/a", os()).unwrap();
-    let mut number = 0;
     for round in 0..6 {
-        write_round(&db, number);
-        number += 1;
+        write_round(&db, round);
         if let Some(space) = space.filter(|_| round % 2 == 1) {
             // A batch with a value longer than any read-ahead that is cut in the middle.
             let used: u64 = storage.image().files().map(|(_, content)| content.len()).sum();
