@@ -12,9 +12,9 @@
 mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -23,10 +23,26 @@ use support::rng::SplitMix64;
 use synadb::storage::{MemoryStorage, OpenMode, Storage};
 use synadb::{Atom, DbConfig, Durability, SynaDB, SynaError, salvage_storage};
 
-/// Remembers the largest allocation that was asked for.
+/// Remembers the largest allocation that each thread asked for.
 struct Counting;
 
-static LARGEST: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    static LARGEST: Cell<usize> = const { Cell::new(0) };
+}
+
+fn note(size: usize) {
+    let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(size)));
+}
+
+/// Runs something that handles a file of `len` bytes and must not allocate more at once than C2
+/// allows.
+fn frugal<T>(len: usize, run: impl FnOnce() -> T) -> T {
+    LARGEST.with(|largest| largest.set(0));
+    let result = run();
+    let largest = LARGEST.with(Cell::get);
+    assert!(largest <= (64 << 20).max(4 * len), "an allocation of {largest} bytes for {len}");
+    result
+}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -35,7 +51,7 @@ static ALLOCATOR: Counting = Counting;
 // SAFETY: everything is passed on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
+        note(layout.size());
         // SAFETY: the caller's promises are those of `System`.
         unsafe { System.alloc(layout) }
     }
@@ -46,20 +62,17 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
+        note(layout.size());
         // SAFETY: the caller's promises are those of `System`.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        LARGEST.fetch_max(size, Ordering::Relaxed);
+        note(size);
         // SAFETY: the caller's promises are those of `System`.
         unsafe { System.realloc(pointer, layout, size) }
     }
 }
-
-/// Other tests of this program allocate, too: none of them more than this.
-const QUIET_MAX: usize = 200 << 20;
 
 fn config() -> DbConfig {
     DbConfig::default().with_durability(Durability::Os).with_tail_budget_bytes(0)
@@ -193,7 +206,8 @@ fn zeros_with_data_behind_them_are_judged_by_what_was_synced() {
     let storage = image::storage_with(&longer);
     let report = open(&storage).unwrap().recovery_report();
     let copy = report.torn_copy.expect("a whole commit went");
-    assert_eq!(image::bytes_of(&storage, copy), longer[bytes.len()..]);
+    // Also the zeros in which the last commit ends.
+    assert!(image::bytes_of(&storage, copy) == longer[bytes.len()..]);
 }
 
 // Rows 17 to 20.
@@ -475,7 +489,10 @@ fn push_chunk(bytes: &mut Vec<u8>, value: &[u8]) -> usize {
 
 /// Opens, reads, verifies and salvages; panics and large allocations are the caller's to notice.
 fn probe(bytes: &[u8]) {
-    LARGEST.store(0, Ordering::Relaxed);
+    frugal(bytes.len(), || probe_all(bytes));
+}
+
+fn probe_all(bytes: &[u8]) {
     let storage = image::storage_with(bytes);
     for db in [read_only(&storage), open(&storage)].into_iter().flatten() {
         let _ = db.verify();
@@ -496,8 +513,18 @@ fn probe(bytes: &[u8]) {
     }
     let storage = image::storage_with(bytes);
     let _ = salvage_storage(&storage, Path::new(NAME), Path::new("/copy"), &mut |_| {});
-    let largest = LARGEST.load(Ordering::Relaxed);
-    assert!(largest <= QUIET_MAX.max(4 * bytes.len()), "an allocation of {largest} bytes");
+}
+
+/// A slot could state the last possible epoch, and writing the next one overflowed.
+#[test]
+fn a_slot_of_the_last_epoch_is_not_believed() {
+    let mut bytes = sample();
+    for page in [1, 2] {
+        set(&mut bytes, page * image::PAGE, &u64::MAX.to_le_bytes());
+        image::mend_slot(&mut bytes, page);
+    }
+    assert!(matches!(open(&image::storage_with(&bytes)), Err(SynaError::Corrupt { .. })));
+    probe(&bytes);
 }
 
 /// Numbers that break arithmetic on lengths.
@@ -631,7 +658,6 @@ fn a_checkpoint_that_points_beyond_the_file_is_not_believed() {
     let bytes = sample();
     let checkpoint =
         image::entries(&bytes).into_iter().rfind(|e| e.kind == image::CHECKPOINT).unwrap();
-    let expected = points_of(&read_only(&image::storage_with(&bytes)).unwrap());
     let mut tried = 0;
     for at in checkpoint.value_at + 40..checkpoint.value_at + checkpoint.val_len - 8 {
         // Every place that holds the offset of a chunk or large value, or its length.
@@ -644,12 +670,6 @@ fn a_checkpoint_that_points_beyond_the_file_is_not_believed() {
             set(&mut hostile, at, &wrong.to_le_bytes());
             image::mend_log(&mut hostile);
             probe(&hostile);
-            let db = read_only(&image::storage_with(&hostile)).unwrap();
-            if let Ok(found) = read_all(&db) {
-                let text = |p: Vec<synadb::Point>| format!("{p:?}");
-                let found: Vec<_> = found.into_iter().map(|(k, p)| (k, text(p))).collect();
-                assert_eq!(found, expected);
-            }
             tried += 1;
         }
     }
@@ -690,16 +710,21 @@ fn open_time(bytes: &[u8]) -> Duration {
     time
 }
 
+fn salvaged_keys(bytes: &[u8]) {
+    let storage = image::storage_with(bytes);
+    let report =
+        salvage_storage(&storage, Path::new(NAME), Path::new("/copy"), &mut |_| {}).unwrap();
+    assert_eq!((report.points, report.missing.len()), (1_000_000, 0));
+}
+
 #[test]
 fn very_many_tiny_entries_open_in_linear_time() {
     for (keys, batch) in [(1, false), (1_000_000, false), (1_000_000, true)] {
         let (half, whole) =
             (tiny_entries(500_000, keys, batch), tiny_entries(1_000_000, keys, batch));
         open_time(&half);
-        LARGEST.store(0, Ordering::Relaxed);
-        let (half_time, whole_time) = (open_time(&half), open_time(&whole));
-        let largest = LARGEST.load(Ordering::Relaxed);
-        assert!(largest <= QUIET_MAX.max(4 * whole.len()), "an allocation of {largest} bytes");
+        let (half_time, whole_time) = frugal(whole.len(), || (open_time(&half), open_time(&whole)));
+        frugal(whole.len(), || salvaged_keys(&whole));
         // Generous: twice the work, and a machine that is not ours alone.
         assert!(
             whole_time < half_time * 6 + Duration::from_millis(500),

@@ -1,6 +1,11 @@
 //! Random operations, reopening among them, against a plain map.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "tests"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -179,7 +179,7 @@ fn op_of_chunk(key: Cow<'_, str>, chunk: EncodedChunk, points: Points) -> Op<'_>
             kind => Latest::Number { timestamp, kind, bits: points.number_bits(last) },
         })
     };
-    Op::Chunk { key, chunk, points: kept }
+    Op::Chunk { key, chunk: Box::new(chunk), points: Box::new(kept) }
 }
 
 /// As [`ops_of_points`] for values still in the caller's slices: a long column of numbers is
@@ -195,7 +195,8 @@ pub(crate) fn ops_of_values<'a>(
     let number = |chunk, kind, bits| {
         let timestamp = timestamps.last().copied().unwrap_or_default();
         let latest = Latest::Number { timestamp, kind, bits };
-        Op::Chunk { key: Cow::Borrowed(key), chunk, points: ChunkPoints::Log(latest) }
+        let points = Box::new(ChunkPoints::Log(latest));
+        Op::Chunk { key: Cow::Borrowed(key), chunk: Box::new(chunk), points }
     };
     match values {
         Values::Floats(floats) if !stays && timestamps.len() == floats.len() => {

@@ -19,9 +19,20 @@ use super::core::{Core, WriterSide};
 
 /// One change that a commit makes.
 pub(crate) enum Op<'a> {
-    Put { key: Cow<'a, str>, timestamp: i64, value: PutValue },
-    Tombstone { key: Cow<'a, str> },
-    Chunk { key: Cow<'a, str>, chunk: EncodedChunk, points: ChunkPoints },
+    Put {
+        key: Cow<'a, str>,
+        timestamp: i64,
+        value: PutValue,
+    },
+    Tombstone {
+        key: Cow<'a, str>,
+    },
+    /// Boxed, because most changes are puts, and a batch may have very many.
+    Chunk {
+        key: Cow<'a, str>,
+        chunk: Box<EncodedChunk>,
+        points: Box<ChunkPoints>,
+    },
 }
 
 /// A value on its way into the log.
@@ -443,7 +454,7 @@ impl WriterSide {
                     }
                 },
                 Op::Tombstone { .. } => self.index.tombstone(id, end),
-                Op::Chunk { chunk, points, .. } => match points {
+                Op::Chunk { chunk, points, .. } => match *points {
                     ChunkPoints::Tail(points) => {
                         let first = chunk.header().first_row;
                         self.index.add_points(id, end, first, &points);

@@ -191,7 +191,8 @@ impl LogFile {
             let slot = bytes
                 .get(..len)
                 .and_then(|bytes| Slot::parse(&self.header.salt, page, bytes))
-                .filter(|slot| slot.durable_len >= LOG_START);
+                // No file lives through so many slot writes, and one more must be possible.
+                .filter(|slot| slot.durable_len >= LOG_START && slot.epoch < u64::MAX);
             if let Some(slot) = slot
                 && newest.is_none_or(|(_, other)| slot.epoch > other.epoch)
             {
