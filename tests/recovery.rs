@@ -966,7 +966,14 @@ fn a_folder_sync_that_fails_after_a_rewrite_poisons_and_both_files_open() {
     run.put("a");
     run.put("a");
     let old = run.history.last().clone();
-    run.storage.set_plan(FaultPlan::new().fail(Operation::SyncFolder, 1, Times::Once, libc::EIO));
+    // Found out before the rename, it costs nothing.
+    let fails = || FaultPlan::new().fail(Operation::SyncFolder, 1, Times::Once, libc::EIO);
+    run.storage.set_plan(fails());
+    run.db().compact().unwrap_err();
+    run.db().delete("nobody").unwrap();
+    assert_eq!(Content::of(run.db()).unwrap(), old);
+
+    run.storage.hook(Operation::Rename, 1, move |storage| storage.set_plan(fails()));
     run.db().compact().unwrap_err();
     assert!(matches!(run.db().append("x", 2), Err(SynaError::Poisoned { .. })));
     let new = Content::of(run.db()).unwrap();
