@@ -144,9 +144,10 @@ impl Core {
         if self.detached.load(Ordering::Relaxed) {
             return Err(self.detached());
         }
-        let ours = *self.identity.lock();
+        // Held while looking: a rewrite changes both at once in the eyes of whoever holds it.
+        let ours = self.identity.lock();
         match self.storage.status(&self.path) {
-            Ok(status) if status.identity == ours => Ok(()),
+            Ok(status) if status.identity == *ours => Ok(()),
             Ok(_) => {
                 self.detached.store(true, Ordering::Relaxed);
                 Err(self.detached())

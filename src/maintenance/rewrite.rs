@@ -325,6 +325,9 @@ fn take_over(
     // Whoever opens the path from the rename on finds the place of this database.
     let before = *core.identity.lock();
     also_known_as(before, status.identity);
+    // Held until name and identity agree again: whoever compares them meanwhile, as the keeper does
+    // every second, would take our own rename for somebody else's.
+    let mut identity = core.identity.lock();
     let finished = match new.name(&core.path, Replace::Yes) {
         Ok(finished) => finished,
         Err(error) => {
@@ -332,7 +335,8 @@ fn take_over(
             return Err(SynaError::io("rename to", &core.path, error));
         }
     };
-    *core.identity.lock() = status.identity;
+    *identity = status.identity;
+    drop(identity);
     no_longer(before);
     let index = Arc::clone(finished.index.index());
     let report = RewriteReport {
