@@ -3,6 +3,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
     clippy::print_stdout,
@@ -266,11 +267,10 @@ fn damage_in_the_last_synced_entry_is_corrupt_and_in_an_unsynced_one_is_cut() {
     }
     db.sync().unwrap();
     let end = db.append_at("key", 10, 10).unwrap() as usize;
-    drop(image::image_of(&storage));
     db.close().unwrap();
     // Clean close: `durable_len` covers everything.
     let bytes = image::image_of(&storage);
-    let last = image::entries(&bytes).into_iter().filter(|e| e.kind == PUT).next_back().unwrap();
+    let last = image::entries(&bytes).into_iter().rfind(|e| e.kind == PUT).unwrap();
     assert_eq!(last.offset, end);
     let mut damaged = bytes.clone();
     damaged[last.value_at + 5] ^= 1;
@@ -549,7 +549,7 @@ fn wild(rng: &mut SplitMix64, len: usize) -> u64 {
 }
 
 /// Changes one field at random, and makes the checksums right.
-fn mutate(bytes: &mut Vec<u8>, rng: &mut SplitMix64) {
+fn mutate(bytes: &mut [u8], rng: &mut SplitMix64) {
     let entries = image::entries(bytes);
     let value = wild(rng, bytes.len());
     let mut put = |at: usize, width: usize| {
@@ -662,7 +662,7 @@ fn a_checkpoint_that_points_beyond_the_file_is_not_believed() {
     for at in checkpoint.value_at + 40..checkpoint.value_at + checkpoint.val_len - 8 {
         // Every place that holds the offset of a chunk or large value, or its length.
         let value = image::u64_at(&bytes, at);
-        if !(LOG_START as u64..bytes.len() as u64).contains(&value) || value % 8 != 0 {
+        if !(LOG_START as u64..bytes.len() as u64).contains(&value) || !value.is_multiple_of(8) {
             continue;
         }
         for wrong in [bytes.len() as u64 - 8, checkpoint.offset as u64 - 16, u64::MAX - 7, 8] {

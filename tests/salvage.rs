@@ -2,8 +2,10 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
+    clippy::print_stdout,
     reason = "tests"
 )]
 
@@ -233,7 +235,7 @@ fn check(original: &Original, damaged: &[u8]) -> SalvageReport {
     }
     let is_missing = |entry: &RawEntry| {
         report.missing.iter().any(|range| {
-            range.offset < entry.end() as u64 && entry.offset as u64 <= range.offset + range.len - 1
+            range.offset < entry.end() as u64 && (entry.offset as u64) < range.offset + range.len
         })
     };
     for entry in &expected.intact {
@@ -264,7 +266,7 @@ fn damage(bytes: &mut Vec<u8>, rng: &mut SplitMix64) {
             }
             8 => {
                 // A misdirected write.
-                let from = LOG_START + rng.below(bytes.len() - LOG_START) & !511;
+                let from = (LOG_START + rng.below(bytes.len() - LOG_START)) & !511;
                 let (to, len) = (at & !511, 512.min(bytes.len() - from.max(at & !511)));
                 bytes.copy_within(from..from + len, to);
             }
