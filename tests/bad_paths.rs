@@ -3,6 +3,7 @@
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
     clippy::print_stdout,
@@ -205,7 +206,7 @@ fn a_read_only_file_system_can_be_read() {
 
 /// Offsets beyond 4 GiB, reached by values of zeros that lie in holes.
 #[test]
-fn a_sparse_file_beyond_4_gib_opens_and_salvages() {
+fn a_sparse_file_beyond_4_gib_opens_and_grows() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("db.syna");
     let db = SynaDB::with_config(&path, config()).unwrap();

@@ -3,6 +3,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
     clippy::print_stdout,
@@ -266,7 +267,6 @@ fn damage_in_the_last_synced_entry_is_corrupt_and_in_an_unsynced_one_is_cut() {
     }
     db.sync().unwrap();
     let end = db.append_at("key", 10, 10).unwrap() as usize;
-    drop(image::image_of(&storage));
     db.close().unwrap();
     // Clean close: `durable_len` covers everything.
     let bytes = image::image_of(&storage);
