@@ -309,7 +309,7 @@ fn appends_of_many_threads_are_one_history() {
         let db = memory(config);
         const THREADS: i64 = 6;
         const EACH: i64 = 1500;
-        let barrier = Barrier::new(THREADS as usize);
+        let barrier = Barrier::new(6);
         std::thread::scope(|scope| {
             for thread in 0..THREADS {
                 let (db, barrier) = (&db, &barrier);

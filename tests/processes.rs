@@ -2,7 +2,7 @@
 //!
 //! `SYNADB_READERS_SECONDS` says how long readers follow a writer (default 10).
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 
@@ -686,11 +686,9 @@ fn readers_see_prefixes_that_never_go_back_while_the_file_is_rewritten() {
 fn life_beside_a_reader(storage: &SimulatedStorage, space: Option<u64>) {
     let all: Arc<dyn Storage> = Arc::new(storage.clone());
     let db = SynaDB::with_storage(all, "/a", os()).unwrap();
-    let mut number = 0;
-    for round in 0..6 {
+    for number in 0..6 {
         write_round(&db, number);
-        number += 1;
-        if let Some(space) = space.filter(|_| round % 2 == 1) {
+        if let Some(space) = space.filter(|_| number % 2 == 1) {
             // A batch with a value longer than any read-ahead that is cut in the middle.
             let used: u64 = storage.image().files().map(|(_, content)| content.len()).sum();
             storage.set_space_limit(Some(used + space));
@@ -702,7 +700,7 @@ fn life_beside_a_reader(storage: &SimulatedStorage, space: Option<u64>) {
             }
             assert!(batch.commit().is_err());
             storage.set_space_limit(None);
-        } else if round == 4 {
+        } else if number == 4 {
             db.compact().unwrap();
         }
     }

@@ -3,7 +3,12 @@
 //!
 //! `SYNADB_SIGKILL_ROUNDS` says how many random rounds there are (default 50).
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "test code may panic, and prints its figures"
+)]
 
 mod support;
 

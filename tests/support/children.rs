@@ -82,10 +82,10 @@ impl Child {
                 let Ok(line) = line else { return };
                 let line = String::from_utf8_lossy(&line);
                 // The test harness leaves its own line open before the first one.
-                if let Some((_, said)) = line.split_once("@ ") {
-                    if sender.send(said.to_owned()).is_err() {
-                        return;
-                    }
+                if let Some((_, said)) = line.split_once("@ ")
+                    && sender.send(said.to_owned()).is_err()
+                {
+                    return;
                 }
             }
         });
