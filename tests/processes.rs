@@ -114,6 +114,9 @@ fn a_second_writer_process_is_locked_out_at_once() {
     let reader = SynaDB::open_read_only(&path).unwrap();
     assert_eq!(reader.get("held").unwrap(), Some(Atom::Int(1)));
     assert!(matches!(reader.append("held", 2i64), Err(SynaError::ReadOnly)));
+    // The header pages at least were durable before the file had its name.
+    assert!(reader.durable_offset() >= 12_288);
+    assert_eq!(reader.stats().unwrap().durable_offset, reader.durable_offset());
     holder.tell("close");
     holder.finish();
     let db = SynaDB::new(&path).unwrap();

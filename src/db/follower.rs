@@ -70,6 +70,11 @@ impl Follower {
         Arc::clone(&self.generation)
     }
 
+    /// All entries below were durable when the slots were looked at last.
+    pub(crate) fn durable_len(&self) -> u64 {
+        self.durable_len
+    }
+
     pub(crate) fn tail_bytes(&self) -> usize {
         self.index.tail_bytes()
     }
@@ -168,6 +173,7 @@ impl Core {
         self.looked_us.store(now, Ordering::Relaxed);
         // The file that is open first: a rewrite takes over everything it holds.
         let moved = follower.advance()?;
+        self.durable.offset.store(follower.durable_len, Ordering::Release);
         if !Arc::ptr_eq(&*self.generation.load(), &follower.generation) {
             self.replace_generation(follower.generation());
         }
@@ -206,6 +212,8 @@ impl Core {
         let identity = log.storage_file().status().map_err(|e| log.io_error("stat", e))?.identity;
         let (next, _) = Follower::open(log)?;
         self.replace_generation(next.generation());
+        // Offsets of another file: it may well be less than before.
+        self.durable.offset.store(next.durable_len, Ordering::Release);
         *self.identity.lock() = identity;
         *follower = next;
         Ok(true)

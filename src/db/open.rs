@@ -405,6 +405,7 @@ pub(crate) fn open_reader(
         let medium = storage.medium(&target.path).unwrap_or(Medium::Disk);
         let (follower, recovery) = Follower::open(log)?;
         let generation = follower.generation();
+        let durable = follower.durable_len();
         let core = new_core(
             storage,
             target,
@@ -413,7 +414,7 @@ pub(crate) fn open_reader(
             recovery,
             generation,
             Side::Reader(follower),
-            0,
+            durable,
         );
         return Ok(Arc::new(core));
     }

@@ -26,7 +26,7 @@ pub struct Stats {
     pub tail_bytes: u64,
     /// Chunks that hold live points.
     pub chunks: u64,
-    /// Everything below this offset is durable; 0 on a read-only handle.
+    /// Everything below this offset is durable; on a read-only handle, as far as it knows.
     pub durable_offset: u64,
     /// Syncs of the log since it was opened.
     pub syncs: u64,
@@ -78,6 +78,7 @@ impl Core {
             }
             Side::Reader(follower) => {
                 stats.tail_bytes = follower.tail_bytes() as u64;
+                stats.durable_offset = follower.durable_len();
                 stats.reclaimable_bytes = follower.replaced_bytes();
             }
             Side::Closed => return Err(SynaError::Closed),
