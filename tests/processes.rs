@@ -120,6 +120,9 @@ fn a_second_writer_process_is_locked_out_at_once() {
     let reader = SynaDB::open_read_only(&path).unwrap();
     assert_eq!(reader.get("held").unwrap(), Some(Atom::Int(1)));
     assert!(matches!(reader.append("held", 2i64), Err(SynaError::ReadOnly)));
+    // The header pages at least were durable before the file had its name.
+    assert!(reader.durable_offset() >= 12_288);
+    assert_eq!(reader.stats().unwrap().durable_offset, reader.durable_offset());
     holder.tell("close");
     holder.finish();
     let db = SynaDB::new(&path).unwrap();
@@ -706,7 +709,7 @@ fn life_beside_a_reader(storage: &SimulatedStorage, space: Option<u64>) {
             }
             assert!(batch.commit().is_err());
             storage.set_space_limit(None);
-        } else if round == 4 {
+        } else if number == 4 {
             db.compact().unwrap();
         }
     }

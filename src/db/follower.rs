@@ -229,8 +229,9 @@ impl Core {
         let identity = log.storage_file().status().map_err(|e| log.io_error("stat", e))?.identity;
         let (next, _) = Follower::open(log)?;
         self.replace_generation(next.generation());
+        // Offsets of another file: it may well be less than before.
+        self.durable.offset.store(next.durable_len, Ordering::Release);
         *self.identity.lock() = identity;
-        self.durable.offset.store(next.durable_len(), Ordering::Relaxed);
         *follower = next;
         Ok(true)
     }
