@@ -709,7 +709,7 @@ fn life_beside_a_reader(storage: &SimulatedStorage, space: Option<u64>) {
             }
             assert!(batch.commit().is_err());
             storage.set_space_limit(None);
-        } else if number == 4 {
+        } else if round == 4 {
             db.compact().unwrap();
         }
     }
