@@ -13,8 +13,11 @@ ARGS ?=
 FEATURES ?= synadb/cli
 
 .DEFAULT_GOAL := help
+# How long each fuzz target runs.
+FUZZ_SECONDS ?= 600
+
 .PHONY: help demo test check fmt clippy doc bench bars crash-long sigkill-long bit-flips canaries \
-	deny tools
+	fuzz deny tools
 
 help:
 	@echo "make demo          import real weather data, show it, survive a kill"
@@ -26,6 +29,7 @@ help:
 	@echo "make sigkill-long  2,000 rounds of SIGKILL"
 	@echo "make bit-flips     every single-bit flip of a file"
 	@echo "make canaries      planted bugs: does the suite catch each?"
+	@echo "make fuzz          hostile files, FUZZ_SECONDS=600 for each target"
 	@echo "make deny          licences, duplicates, sources, known advisories"
 	@echo "make tools         cargo-deny, into .tools/"
 
@@ -67,6 +71,12 @@ bit-flips:
 
 canaries:
 	CARGO="$(CARGO)" bash tests/canaries.sh
+
+# Without a sanitizer and without cargo-fuzz: libFuzzer's mutations on a stable toolchain. With
+# cargo-fuzz installed, `cargo fuzz run TARGET -s none` adds coverage.
+fuzz:
+	cd fuzz && for target in open_file chunk; do \
+		$(CARGO) run --release --bin $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
 
 # Advisories come from a database that is fetched; the rest needs nothing but Cargo.lock.
 deny: tools
