@@ -113,7 +113,7 @@ impl SynaDB {
 
     /// Opens the database at `path` for reading, also while another process writes to it. Takes no
     /// lock and changes nothing. Where this process has it open for writing, the handle is a
-    /// read-only one on that.
+    /// read-only one on that, and counts: the lock is released when the last of them is closed.
     ///
     /// Such a handle may see commits that are not yet durable.
     ///
