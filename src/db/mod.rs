@@ -13,7 +13,6 @@ mod stats;
 mod values;
 mod write;
 
-use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -263,7 +262,7 @@ impl SynaDB {
         let core = self.writing()?;
         check_key(key)?;
         let value = PutValue::of(&value.into(), core.limits.value_size_max)?;
-        core.commit_one(Op::Put { key: Cow::Borrowed(key), timestamp, value })
+        core.put(key, timestamp, value)
     }
 
     /// Appends many points of one key as one atomic commit; returns the offset of its first entry.

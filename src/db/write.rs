@@ -121,23 +121,15 @@ struct PlacedSeal {
 }
 
 impl Core {
-    /// Commits one change; returns the offset of its entry.
+    /// Commits one value; returns the offset of its entry.
     #[inline]
-    pub(crate) fn commit_one(&self, op: Op<'_>) -> Result<u64> {
-        self.check_fork()?;
-        if self.config.durability == Durability::Full {
-            return self.commit(Commit::new(vec![op]));
+    pub(crate) fn put(&self, key: &str, timestamp: i64, value: PutValue) -> Result<u64> {
+        if let PutValue::Number(kind, bits) = value
+            && self.config.durability != Durability::Full
+        {
+            return self.with_writer(|side| side.put_number(self, key, timestamp, kind, bits));
         }
-        self.with_writer(|side| {
-            // The single put in the plain modes is what stores do all day: no allocation for it.
-            if let Op::Put { key, timestamp, value: PutValue::Number(kind, bits) } = &op
-                && let Some(result) = side.put_number(self, key, *timestamp, *kind, *bits)
-            {
-                return result;
-            }
-            let mut results = side.run_group(self, vec![Commit::new(vec![op])]);
-            results.pop().unwrap_or(Err(SynaError::Closed))
-        })
+        self.commit(Commit::new(vec![Op::Put { key: Cow::Borrowed(key), timestamp, value }]))
     }
 
     /// Commits changes together; returns the offset of the first entry.
@@ -288,8 +280,8 @@ impl WriterSide {
         results
     }
 
-    /// The same for one number in the modes that do not sync: the common case, with nothing to
-    /// allocate. `None` if something else is to be done first.
+    /// The same for one number in the modes that do not sync: what stores do all day, with nothing
+    /// to allocate.
     #[inline]
     fn put_number(
         &mut self,
@@ -298,19 +290,17 @@ impl WriterSide {
         timestamp: i64,
         kind: AtomKind,
         bits: u64,
-    ) -> Option<Result<u64>> {
+    ) -> Result<u64> {
         if self.index.is_due() || self.checkpoint_is_due() {
-            return None;
+            let value = PutValue::Number(kind, bits);
+            let op = Op::Put { key: Cow::Borrowed(key), timestamp, value };
+            let mut results = self.run_group(core, vec![Commit::new(vec![op])]);
+            return results.pop().unwrap_or(Err(SynaError::Closed));
         }
         let guard = PanicGuard { side: self };
         let side = &mut *guard.side;
-        if let Err(error) = side.before_group(core) {
-            return Some(Err(error));
-        }
-        let id = match side.index.id_of(key) {
-            Ok(id) => id,
-            Err(error) => return Some(Err(error)),
-        };
+        side.before_group(core)?;
+        let id = side.index.id_of(key)?;
         let mark = side.log.mark();
         let (encoded, len) = value::encode_number(kind, bits);
         let frame = Frame { kind: Kind::Put, timestamp, flags: 0, key: key.as_bytes() };
@@ -319,12 +309,12 @@ impl WriterSide {
         if !side.log.may_stay_buffered()
             && let Err(failed) = side.log.write_group(mark, &[end])
         {
-            return Some(Err(failed.error));
+            return Err(failed.error);
         }
         side.index.put(id, end.offset, timestamp, StoredAtom::Number(kind, bits));
         side.index.publish(end.offset);
         core.keeper.note(side);
-        Some(Ok(offset))
+        Ok(offset)
     }
 
     /// What can refuse a group before anything of it is framed.
