@@ -24,6 +24,7 @@ read_at! {
 /// # Panics
 ///
 /// If the place lies outside the page: a mistake in a layout constant.
+#[inline]
 #[expect(clippy::indexing_slicing, reason = "places are layout constants inside the page")]
 pub(crate) fn put_at(page: &mut [u8], at: usize, field: &[u8]) {
     page[at..at + field.len()].copy_from_slice(field);

@@ -1,6 +1,6 @@
 //! The frame of a log entry: two checksums, the `LogHeader`, key, value, padding.
 
-use super::bytes::{i64_at, u16_at, u32_at};
+use super::bytes::{i64_at, put_at, u16_at, u32_at};
 use super::checksum::{Salt, crc32c, extend};
 
 /// Bytes before the key.
@@ -215,14 +215,18 @@ impl Frame<'_> {
     #[inline]
     fn begin(&self, out: &mut Vec<u8>, val_len: u32) -> usize {
         let start = out.len();
-        let mut header = [0u8; HEADER_LEN];
         let key_len = u16::try_from(self.key.len()).unwrap_or(u16::MAX);
-        let [.., kind, t0, t1, t2, t3, t4, t5, t6, t7, k0, k1, v0, v1, v2, v3, flags] = &mut header;
-        *kind = self.kind as u8;
-        [*t0, *t1, *t2, *t3, *t4, *t5, *t6, *t7] = self.timestamp.to_le_bytes();
-        [*k0, *k1] = key_len.to_le_bytes();
-        [*v0, *v1, *v2, *v3] = val_len.to_le_bytes();
-        *flags = self.flags;
+        // Bytes 8..24 as two words: kind and seven bytes of the timestamp, then the eighth one,
+        // the lengths and the flags.
+        let timestamp = self.timestamp.cast_unsigned();
+        let first = u64::from(self.kind as u8) | timestamp << 8;
+        let second = timestamp >> 56
+            | u64::from(key_len) << 8
+            | u64::from(val_len) << 24
+            | u64::from(self.flags) << 56;
+        let mut header = [0; HEADER_LEN];
+        put_at(&mut header, 8, &first.to_le_bytes());
+        put_at(&mut header, 16, &second.to_le_bytes());
         out.extend_from_slice(&header);
         out.extend_from_slice(self.key);
         start
@@ -267,9 +271,9 @@ impl CommitValue {
 
     pub(crate) fn encode(&self) -> [u8; Self::LEN] {
         let mut value = [0; Self::LEN];
-        super::bytes::put_at(&mut value, 0, &self.first.to_le_bytes());
-        super::bytes::put_at(&mut value, 8, &self.count.to_le_bytes());
-        super::bytes::put_at(&mut value, 12, &self.members_crc.to_le_bytes());
+        put_at(&mut value, 0, &self.first.to_le_bytes());
+        put_at(&mut value, 8, &self.count.to_le_bytes());
+        put_at(&mut value, 12, &self.members_crc.to_le_bytes());
         value
     }
 
