@@ -109,6 +109,14 @@ pub enum SynaError {
         /// The first option that differs.
         option: &'static str,
     },
+    /// No append has returned this offset.
+    #[error("there is no entry at offset {offset}; the log ends at {end}")]
+    NoSuchOffset {
+        /// The offset asked for.
+        offset: u64,
+        /// End of the log.
+        end: u64,
+    },
     /// An option has a value that is not allowed.
     #[error("option {option}: {what}")]
     InvalidOption {

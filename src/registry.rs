@@ -50,9 +50,14 @@ pub fn open_db_with(path: impl AsRef<Path>, config: DbConfig) -> Result<()> {
     // Opened outside of the table's lock: it may take as long as recovery does.
     let db = SynaDB::with_config(path, config)?;
     let surplus = with_table(|table| match table.get_mut(path) {
-        Some(bound) => {
+        Some(bound) if bound.db.is_same(&db) => {
             bound.opens += 1;
             Some(db)
+        }
+        // The file was replaced since it was opened: the path leads to the new one from now on.
+        Some(bound) => {
+            bound.opens += 1;
+            Some(std::mem::replace(&mut bound.db, db))
         }
         None => {
             table.insert(path.to_owned(), Bound { db, opens: 1 });

@@ -202,12 +202,16 @@ impl Run {
                 assert_eq!(db.delete(&key_name(key)).unwrap(), there);
             }
             Step::Checkpoint => db.checkpoint().unwrap(),
-            Step::Sync => db.sync().unwrap(),
+            Step::Sync => {
+                db.sync().unwrap();
+                db.verify().unwrap();
+            }
             Step::Flush => db.flush().unwrap(),
             Step::Reopen => {
                 self.snapshots.clear();
                 db.close().unwrap();
                 self.open();
+                self.db.as_ref().unwrap().verify().unwrap();
             }
             Step::Kill => {
                 // What a kill leaves is what the operating system has.

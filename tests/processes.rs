@@ -1705,3 +1705,101 @@ fn a_buffer_is_written_out_in_time_whenever_the_keeper_falls_asleep() {
         std::thread::sleep(Duration::from_millis(pause.cast_unsigned()));
     }
 }
+
+/// A value above 64 KiB, a point behind it and a chunk behind that: `verify` handed the large value
+/// to the index as if it were small, and took the chunk that sealed the point for damage.
+#[test]
+fn a_large_value_before_a_sealed_point_is_no_damage() {
+    let db = SynaDB::in_memory().unwrap();
+    db.append("k", "x".repeat(70_000)).unwrap();
+    db.append("k", 1i64).unwrap();
+    let many: Vec<i64> = (0..10_000).collect();
+    db.append_batch("k", &many, &many).unwrap();
+    db.append("k", 2i64).unwrap();
+    assert_eq!(db.verify().unwrap().points, 10_004);
+    assert_eq!(db.len("k").unwrap(), 10_003);
+}
+
+/// A file cut within its pages may have lost the newer slot: the older one knows of nothing durable,
+/// and the history was gone without a word.
+#[test]
+fn a_file_that_ends_before_its_log_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.syna");
+    for round in 0..3i64 {
+        let db = SynaDB::new(&path).unwrap();
+        db.append("k", round).unwrap();
+        db.close().unwrap();
+    }
+    let whole = std::fs::read(&path).unwrap();
+    for len in [4096, 8192, 12_287] {
+        std::fs::write(&path, &whole[..len]).unwrap();
+        assert!(matches!(SynaDB::new(&path), Err(SynaError::Corrupt { .. })), "{len}");
+        assert!(matches!(SynaDB::open_read_only(&path), Err(SynaError::Corrupt { .. })), "{len}");
+        assert_eq!(std::fs::read(&path).unwrap(), &whole[..len]);
+    }
+}
+
+/// The look that failed counted as one, so that calls within the interval answered as if nothing
+/// were wrong.
+#[test]
+fn a_detached_reader_says_so_in_every_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.syna");
+    let db = SynaDB::new(&path).unwrap();
+    db.append("k", 1i64).unwrap();
+    db.close().unwrap();
+    let reader = SynaDB::open_read_only(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(5));
+    for _ in 0..5 {
+        assert!(matches!(reader.get("k"), Err(SynaError::Detached { .. })));
+    }
+}
+
+/// D2: what a kill loses is bounded by the size of the buffer, also behind one large commit.
+#[test]
+fn a_full_buffer_is_written_out_at_once() {
+    let storage = SimulatedStorage::new();
+    let all: Arc<dyn Storage> = Arc::new(storage.clone());
+    let durability = Durability::Buffered { size_bytes: 4096, interval_ms: 60_000 };
+    let config = DbConfig::default().with_durability(durability);
+    let db = SynaDB::with_storage(all, "/a", config).unwrap();
+    let mut batch = db.batch();
+    for i in 0..20 {
+        batch.append_at("k", i, vec![b'x'; 60_000]).unwrap();
+    }
+    batch.commit().unwrap();
+    let bytes = storage.image().bytes("/a").unwrap();
+    let written = bytes.iter().rposition(|&byte| byte != 0).unwrap();
+    assert!(written > 20 * 60_000 - 4096, "{written}");
+    db.close().unwrap();
+}
+
+#[test]
+fn waiting_for_an_offset_that_nothing_has_is_no_damage() {
+    let db = SynaDB::in_memory().unwrap();
+    let offset = db.append("k", 1i64).unwrap();
+    db.wait_durable(offset).unwrap();
+    assert!(matches!(db.wait_durable(u64::MAX), Err(SynaError::NoSuchOffset { .. })));
+}
+
+/// The path stayed bound to the removed file, whose handle refuses every write.
+#[test]
+fn a_path_opened_again_leads_to_the_new_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.syna");
+    synadb::open_db(&path).unwrap();
+    synadb::with_db(&path, |db| db.append("old", 1i64)).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    synadb::open_db(&path).unwrap();
+    synadb::with_db(&path, |db| {
+        assert_eq!(db.keys()?, Vec::<String>::new());
+        db.append("new", 1i64)?;
+        db.sync()
+    })
+    .unwrap();
+    synadb::close_db(&path).unwrap();
+    synadb::close_db(&path).unwrap();
+    assert!(matches!(synadb::close_db(&path), Err(SynaError::NotOpen { .. })));
+}

@@ -282,12 +282,7 @@ impl Core {
                     return Ok(());
                 }
                 // Nothing that was written stands there: there is nothing to wait for.
-                return Err(SynaError::Corrupt {
-                    offset,
-                    last_good: end,
-                    next_good: None,
-                    what: "there is no entry at this offset",
-                });
+                return Err(SynaError::NoSuchOffset { offset, end });
             }
             self.sync()?;
         }

@@ -187,7 +187,6 @@ impl Core {
             Side::Writer(_) => return Ok(false),
         };
         let now = u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.looked_us.store(now, Ordering::Relaxed);
         // The file that is open first: a rewrite takes over everything it holds.
         let moved = follower.advance()?;
         self.durable.offset.store(follower.durable_len(), Ordering::Relaxed);
@@ -200,6 +199,8 @@ impl Core {
             Err(error) => return Err(SynaError::io("stat", &self.path, error)),
         };
         if status.identity == *self.identity.lock() {
+            // Only a look that succeeded counts: what is wrong is told by every call until then.
+            self.looked_us.store(now, Ordering::Relaxed);
             return Ok(moved);
         }
         let file = match self.storage.open(&self.path, OpenMode::Read) {
@@ -233,6 +234,7 @@ impl Core {
         self.durable.offset.store(next.durable_len, Ordering::Release);
         *self.identity.lock() = identity;
         *follower = next;
+        self.looked_us.store(now, Ordering::Relaxed);
         Ok(true)
     }
 

@@ -59,7 +59,7 @@ impl Keeper {
         let shared = Arc::clone(&self.shared);
         let thread = std::thread::Builder::new()
             .name("synadb-keeper".to_owned())
-            .spawn(move || run(&shared, &core, interval.min(Core::KEEPER_INTERVAL)));
+            .spawn(move || run(&shared, &core, interval));
         *self.thread.lock() = thread.ok();
     }
 
@@ -99,7 +99,10 @@ impl Keeper {
 }
 
 fn run(shared: &Shared, core: &Weak<Core>, interval: Duration) {
+    // Half of the age at which a buffer is written out: found at the first look, old at the second.
+    let tick = (interval / 2).clamp(Duration::from_millis(1), Core::KEEPER_INTERVAL);
     let mut looked = Instant::now();
+    let mut buffered_since: Option<Instant> = None;
     let mut idle = false;
     loop {
         {
@@ -111,7 +114,7 @@ fn run(shared: &Shared, core: &Weak<Core>, interval: Duration) {
                 if idle {
                     shared.wake.wait(&mut state);
                 } else {
-                    shared.wake.wait_for(&mut state, interval);
+                    shared.wake.wait_for(&mut state, tick);
                 }
             }
             if state.stopped {
@@ -139,9 +142,16 @@ fn run(shared: &Shared, core: &Weak<Core>, interval: Duration) {
             let mut worked = false;
             let writable = side.log.check_writable().is_ok();
             if writable && side.log.has_buffered() {
-                // What could not be written stays in the buffer; the append that fills it tells.
-                let _ = side.log.flush();
                 worked = true;
+                let since = *buffered_since.get_or_insert_with(Instant::now);
+                if since.elapsed() + tick >= interval {
+                    // What could not be written stays in the buffer; the append that fills it
+                    // tells.
+                    let _ = side.log.flush();
+                    buffered_since = None;
+                }
+            } else {
+                buffered_since = None;
             }
             if writable && look && side.log.slot_is_stale() {
                 worked |= side.log.write_slot().is_ok();

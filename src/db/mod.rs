@@ -214,6 +214,11 @@ impl SynaDB {
         self.open.core.recovery.clone()
     }
 
+    /// Whether both are handles on one open database.
+    pub(crate) fn is_same(&self, other: &SynaDB) -> bool {
+        Arc::ptr_eq(&self.open.core, &other.open.core)
+    }
+
     /// The shared state, if this handle may read.
     #[inline]
     pub(crate) fn reading(&self) -> Result<&Arc<Core>> {
@@ -340,7 +345,7 @@ impl SynaDB {
     ///
     /// # Errors
     ///
-    /// As [`SynaDB::sync`].
+    /// As [`SynaDB::sync`]; `NoSuchOffset` if no append has returned `offset`.
     pub fn wait_durable(&self, offset: u64) -> Result<()> {
         self.writing()?.wait_durable(offset)
     }

@@ -170,6 +170,10 @@ impl Target {
             Err(error) if error.kind() == std::io::ErrorKind::IsADirectory => {
                 return Err(SynaError::IsDirectory { path: name.to_owned() });
             }
+            // The folder is missing; only its owner can say whether it should be made.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(SynaError::NotFound { path: name.to_owned() });
+            }
             Err(error) => return Err(SynaError::io("resolve", name, error)),
         };
         let status = match storage.status(&path) {

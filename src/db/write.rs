@@ -202,8 +202,11 @@ impl WriterSide {
         }
         if side.checkpoint_is_due() && side.log.check_writable().is_ok() {
             // The commits of this group are done; that the next opening reads more of the log is
-            // no reason to call them failed. The next group tries again.
-            let _ = side.write_checkpoint();
+            // no reason to call them failed. It is tried again when the log has grown as much once
+            // more, not by every group on a full disk.
+            if side.write_checkpoint().is_err() {
+                (side.checkpoint, side.checkpoint_len) = (side.log.end().offset, 0);
+            }
         }
         core.keeper.note(side);
         results
@@ -277,7 +280,17 @@ impl WriterSide {
             });
         }
         self.index.publish(visible);
+        self.write_out_full_buffer();
         results
+    }
+
+    /// Writes a buffer out that is as large as it may be. What cannot be written stays in it, and
+    /// the next append is refused with the reason.
+    #[inline]
+    fn write_out_full_buffer(&mut self) {
+        if self.log.is_full() {
+            let _ = self.log.flush_pages();
+        }
     }
 
     /// The same for one number in the modes that do not sync: what stores do all day, with nothing
@@ -313,6 +326,7 @@ impl WriterSide {
         }
         side.index.put(id, end.offset, timestamp, StoredAtom::Number(kind, bits));
         side.index.publish(end.offset);
+        side.write_out_full_buffer();
         core.keeper.note(side);
         Ok(offset)
     }

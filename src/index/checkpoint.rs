@@ -98,7 +98,7 @@ fn record_of(slot: &KeySlot, out: &mut Vec<u8>) -> bool {
     let history = slot.history.lock();
     let current = history.current;
     let mut segments = Vec::with_capacity(history.rows.segments.len());
-    for segment in &history.rows.segments {
+    for segment in history.rows.segments.iter() {
         let (is_put, offset, val_len) = match &segment.body {
             SegmentBody::Chunk { offset, val_len, .. } => (false, *offset, *val_len),
             SegmentBody::Put { offset, val_len } => (true, *offset, *val_len),

@@ -24,8 +24,8 @@ pub(crate) const ROWS_MAX: u64 = 1 << 62;
 
 /// A key with everything the index knows of it.
 ///
-/// What an append touches stands together: keys of up to 24 bytes lie in the slot.
-#[repr(align(64))]
+/// There may be very many, so every byte counts: keys of up to 24 bytes lie in the slot, and what
+/// most keys do not have is behind a pointer.
 pub(crate) struct KeySlot {
     pub(crate) key: CompactString,
     pub(crate) latest: LatestCell,
@@ -203,13 +203,45 @@ impl Tail {
 
 /// Where a run of rows of one life of a key lies.
 pub(crate) struct Rows {
-    pub(crate) segments: Vec<Arc<Segment>>,
+    pub(crate) segments: Segments,
     pub(crate) tail: Tail,
+}
+
+/// Segments in the order of their rows: one pointer, which most keys of a database with very many
+/// keys never follow.
+#[derive(Default)]
+#[expect(clippy::box_collection, reason = "a vector takes three words in every slot")]
+pub(crate) struct Segments(Option<Box<Vec<Arc<Segment>>>>);
+
+impl Segments {
+    pub(crate) fn push(&mut self, segment: Arc<Segment>) {
+        self.0.get_or_insert_default().push(segment);
+    }
+
+    /// Puts one segment in the place of those in `range`.
+    pub(crate) fn replace(&mut self, range: Range<usize>, segment: Arc<Segment>) {
+        self.0.get_or_insert_default().splice(range, [segment]);
+    }
+}
+
+impl std::ops::Deref for Segments {
+    type Target = [Arc<Segment>];
+
+    fn deref(&self) -> &[Arc<Segment>] {
+        self.0.as_deref().map_or(&[], Vec::as_slice)
+    }
+}
+
+impl FromIterator<Arc<Segment>> for Segments {
+    fn from_iter<I: IntoIterator<Item = Arc<Segment>>>(segments: I) -> Self {
+        let segments: Vec<_> = segments.into_iter().collect();
+        Segments((!segments.is_empty()).then(|| Box::new(segments)))
+    }
 }
 
 impl Rows {
     const fn new() -> Self {
-        Rows { segments: Vec::new(), tail: Tail::Empty }
+        Rows { segments: Segments(None), tail: Tail::Empty }
     }
 }
 
@@ -230,7 +262,7 @@ pub(crate) struct History {
     past: Option<Box<Past>>,
     pub(crate) rows: Rows,
     /// What of the tail's memory is counted in the budget.
-    pub(crate) counted_bytes: usize,
+    pub(crate) counted_bytes: u32,
     /// Segments that are in memory only, to be sealed.
     pub(crate) frozen: u32,
 }

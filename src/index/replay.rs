@@ -8,7 +8,7 @@ use crate::format::checksum::extend;
 use crate::format::chunk::ChunkHeader;
 use crate::format::entry::{Position, flags};
 use crate::format::value;
-use crate::log::{Content, Entry, LogFile};
+use crate::log::{Content, Entry, INLINE_VALUE_MAX, LogFile};
 
 use super::chunk::LoadedChunk;
 use super::history::{ROWS_MAX, Segment, SegmentBody};
@@ -116,7 +116,7 @@ impl Replay {
             }
             let end = entry.end.offset;
             match entry.content {
-                Content::Put(value) => {
+                Content::Put(value) if !is_large(value) => {
                     let atom = value::decode(value).map_err(damaged)?;
                     let id = writer.id_of(entry.key)?;
                     writer.put(id, end, entry.header.timestamp, atom);
@@ -141,6 +141,12 @@ impl Replay {
     }
 }
 
+/// Whether a value stays in the log, also where a scan happens to hand it out: the rows of a key
+/// are cut into segments by it, which must not depend on who reads.
+fn is_large(value: &[u8]) -> bool {
+    value.len() > INLINE_VALUE_MAX + value::BLOB_PREFIX
+}
+
 impl Member {
     fn of(offset: u64, entry: &Entry<'_>) -> Member {
         Member {
@@ -149,8 +155,8 @@ impl Member {
             timestamp: entry.header.timestamp,
             val_len: entry.header.val_len,
             content: match &entry.content {
-                Content::Put(value) => MemberContent::Put((*value).into()),
-                Content::LargePut => MemberContent::LargePut,
+                Content::Put(value) if !is_large(value) => MemberContent::Put((*value).into()),
+                Content::Put(_) | Content::LargePut => MemberContent::LargePut,
                 Content::Tombstone => MemberContent::Tombstone,
                 Content::Chunk(header) => MemberContent::Chunk(Box::new(header.clone())),
                 Content::Commit(_) | Content::Checkpoint(_) | Content::Ignorable => {

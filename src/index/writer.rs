@@ -10,7 +10,7 @@ use crate::error::{Result, SynaError};
 use crate::format::value::StoredAtom;
 use crate::log::LogFile;
 
-use super::history::{History, KeySlot, Rows, Segment, SegmentBody, Tail};
+use super::history::{History, KeySlot, Rows, Segment, SegmentBody, Segments, Tail};
 use super::key_table::KeyId;
 use super::latest::{Latest, LatestCell};
 use super::seal::{SEAL_BYTES, SEAL_ROWS, SEAL_ROWS_MIN, Seal, SealQueue};
@@ -254,7 +254,7 @@ impl IndexWriter {
             return Err("a chunk that replaces rows that do not exist");
         }
         let tail_row = history.tail_row();
-        let segments = &history.rows.segments;
+        let segments = &*history.rows.segments;
         let from = segments.partition_point(|s| s.end_row() <= first);
         let to = segments.partition_point(|s| s.first_row < end);
         let whole = segments.get(from..to).is_some_and(|replaced| {
@@ -295,7 +295,7 @@ impl IndexWriter {
         }
         let at = history.rows.segments.partition_point(|s| s.end_row() <= first);
         let until = history.rows.segments.partition_point(|s| s.first_row < end);
-        history.rows.segments.splice(at..until.max(at), [Arc::new(segment)]);
+        history.rows.segments.replace(at..until.max(at), Arc::new(segment));
         Ok(())
     }
 
@@ -323,7 +323,7 @@ impl IndexWriter {
         key: &str,
         commit_end: u64,
         (live_from, rows): (u64, u64),
-        segments: Vec<Arc<Segment>>,
+        segments: Segments,
         tail: Tail,
         latest: Latest,
     ) -> Result<()> {
@@ -375,8 +375,9 @@ impl IndexWriter {
         let mut expected = self.accounts.tail_bytes;
         while expected > self.accounts.tail_budget_bytes {
             let index = &self.index;
-            let bytes_of =
-                |id| index.slots.get(id).map_or(0, |slot| slot.history.lock().counted_bytes);
+            let bytes_of = |id| {
+                index.slots.get(id).map_or(0, |slot| slot.history.lock().counted_bytes as usize)
+            };
             let Some(id) = self.accounts.queue.take_largest(bytes_of) else { break };
             if let Err(at) = due.binary_search(&id) {
                 expected -= bytes_of(id).min(expected);
@@ -469,7 +470,7 @@ impl Accounts {
         let first_row = history.tail_row();
         let points = history.rows.tail.slice(0..len);
         history.rows.tail = Tail::Empty;
-        self.tail_bytes -= history.counted_bytes;
+        self.tail_bytes -= history.counted_bytes as usize;
         history.counted_bytes = 0;
         history.frozen += 1;
         self.due.push(id);
@@ -484,10 +485,12 @@ impl Accounts {
 
     /// Counts a tail's memory anew and files it for sealing.
     fn recount(&mut self, id: KeyId, history: &mut History) {
-        let bytes = history.rows.tail.memory_bytes();
-        let (before, len) = (history.counted_bytes, history.rows.tail.len());
+        // A tail of more than 4 GiB, which a writer never lets grow, counts as so many.
+        let counted = u32::try_from(history.rows.tail.memory_bytes()).unwrap_or(u32::MAX);
+        let bytes = counted as usize;
+        let (before, len) = (history.counted_bytes as usize, history.rows.tail.len());
         self.tail_bytes = self.tail_bytes + bytes - before;
-        history.counted_bytes = bytes;
+        history.counted_bytes = counted;
         if len >= SEAL_ROWS || bytes >= SEAL_BYTES {
             if self.due.last() != Some(&id) {
                 self.due.push(id);

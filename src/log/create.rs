@@ -112,7 +112,8 @@ impl Temporary {
         let error = |(_, error)| SynaError::io("write", &self.path, error);
         for slot_page in [SlotPage::A, SlotPage::B] {
             // The second one is older, so that it is the first to be written again.
-            let epoch = if slot_page == SlotPage::A { slot.epoch } else { slot.epoch - 1 };
+            let epoch =
+                if slot_page == SlotPage::A { slot.epoch } else { slot.epoch.saturating_sub(1) };
             let bytes = Slot { epoch, ..*slot }.encode(&header.salt, slot_page, &page);
             write_all(&*self.file, &bytes, slot_page.offset()).map_err(error)?;
         }

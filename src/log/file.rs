@@ -92,6 +92,17 @@ impl LogFile {
                 SynaError::Corrupt { offset: 0, last_good: 0, next_good: None, what }
             }
         })?;
+        // One slot page may be damaged, but a file that ends before the log has lost one: were the
+        // older slot believed, everything that the newer one knew to be durable would be gone
+        // without a word.
+        if status.len < LOG_START {
+            return Err(SynaError::Corrupt {
+                offset: status.len,
+                last_good: 0,
+                next_good: None,
+                what: "the file ends within its first three pages",
+            });
+        }
         Ok(Self::with_header(file, path, header))
     }
 

@@ -220,7 +220,9 @@ pub(crate) fn cut(
 /// Copies `[from, from + len)` to `<name>.torn`, or the first free `<name>.torn.N`, durably.
 fn copy_torn(storage: &dyn Storage, log: &LogFile, from: u64, len: u64) -> Result<PathBuf> {
     let size = usize::try_from(len).map_err(|_| SynaError::OutOfMemory { bytes: len })?;
-    let mut bytes = vec![0; size];
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(size).map_err(|_| SynaError::OutOfMemory { bytes: len })?;
+    bytes.resize(size, 0);
     let got = log.read_up_to(&mut bytes, from)?;
     bytes.truncate(got);
     for number in 0..1000u32 {

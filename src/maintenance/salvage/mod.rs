@@ -22,7 +22,7 @@ use crate::format::value::{self, StoredAtom};
 use crate::format::{LOG_START, PAGE_SIZE};
 use crate::log::create::{Temporary, now, random, sync_folder_of};
 use crate::log::{LogFile, read_up_to};
-use crate::storage::{FileStorage, OpenMode, Replace, Storage};
+use crate::storage::{FileKind, FileStorage, OpenMode, Replace, Storage};
 
 use super::rewrite::NewFile;
 use plan::{Fill, Plan, Planner};
@@ -52,7 +52,8 @@ pub struct SalvageReport {
     pub points: u64,
     /// Live keys in the copy.
     pub keys: u64,
-    /// What is missing, by offset. A torn tail is listed, too.
+    /// What is missing, by offset: also a torn tail, and an end that was cut off as far as a slot
+    /// tells of it.
     pub missing: Vec<MissingRange>,
 }
 
@@ -65,7 +66,8 @@ pub struct SalvageReport {
 /// # Errors
 ///
 /// `AlreadyExists` if there is something at `to`; `NotADatabase` if `from` never was one; `Corrupt`
-/// if neither its first page nor the copies of it can be read; `NotFound`, `Io`, `OutOfMemory`.
+/// if neither its first page nor the copies of it can be read; `NotFound`, `IsDirectory`,
+/// `NotARegularFile`, `Io`, `OutOfMemory`.
 pub fn salvage(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<SalvageReport> {
     salvage_with(from, to, &mut |_| {})
 }
@@ -121,12 +123,20 @@ pub fn salvage_storage(
     let commits = copier.commits;
     copier.progress(damaged.data_end());
     new.finish(0)?;
+    let mut missing = findings.missing;
+    if let Some((_, slot)) = log.newest_slot()?
+        && slot.durable_len > len.max(LOG_START)
+    {
+        let offset = len.max(LOG_START);
+        let what = "the file was cut: a slot says that there was more";
+        missing.push(MissingRange { offset, len: slot.durable_len - offset, what });
+    }
     let report = SalvageReport {
         commits,
         entries: findings.entries,
         points: new.index().live_rows(),
         keys: new.index().live_keys(),
-        missing: findings.missing,
+        missing,
     };
     match new.name(&to, Replace::No) {
         Ok(side) => drop(side),
@@ -146,7 +156,14 @@ fn open_damaged(storage: &Arc<dyn Storage>, from: &Path) -> Result<LogFile> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(SynaError::NotFound { path: from.to_owned() });
         }
-        Err(error) => return Err(SynaError::io("open", from, error)),
+        Err(error) => {
+            // A folder or a device is named as such, as everywhere else.
+            return Err(match storage.status(from).map(|status| status.kind) {
+                Ok(FileKind::Folder) => SynaError::IsDirectory { path: from.to_owned() },
+                Ok(FileKind::Other) => SynaError::NotARegularFile { path: from.to_owned() },
+                _ => SynaError::io("open", from, error),
+            });
+        }
     };
     let first = LogFile::open(Arc::clone(&file), from);
     let Err(error) = first else { return first };
