@@ -170,10 +170,6 @@ impl Target {
             Err(error) if error.kind() == std::io::ErrorKind::IsADirectory => {
                 return Err(SynaError::IsDirectory { path: name.to_owned() });
             }
-            // The folder is missing; only its owner can say whether it should be made.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(SynaError::NotFound { path: name.to_owned() });
-            }
             Err(error) => return Err(SynaError::io("resolve", name, error)),
         };
         let status = match storage.status(&path) {
@@ -187,6 +183,14 @@ impl Target {
             Some(FileKind::File) | None => Ok(Target { name: name.to_owned(), path, status }),
         }
     }
+}
+
+/// As [`Target::find`] for who will not create anything: a missing folder is a missing database.
+pub(crate) fn find_existing(storage: &dyn Storage, name: &Path) -> Result<Target> {
+    Target::find(storage, name).map_err(|error| match error.io_kind() {
+        Some(std::io::ErrorKind::NotFound) => SynaError::NotFound { path: name.to_owned() },
+        _ => error,
+    })
 }
 
 /// Opens the file at a path; `Ok(None)` if it vanished meanwhile.
@@ -209,7 +213,10 @@ pub(crate) fn ensure_exists(
     config: &DbConfig,
 ) -> Result<Target> {
     for _ in 0..100 {
-        let target = Target::find(&**storage, name)?;
+        let target = match config.create {
+            Create::Never => find_existing(&**storage, name)?,
+            _ => Target::find(&**storage, name)?,
+        };
         let is_empty = target.status.is_some_and(|status| status.len == 0);
         match (target.status, config.create) {
             (Some(_), Create::New) => {
@@ -404,7 +411,7 @@ pub(crate) fn open_reader(
 ) -> Result<Arc<Core>> {
     fork::watch();
     for _ in 0..100 {
-        let target = Target::find(&**storage, name)?;
+        let target = find_existing(&**storage, name)?;
         if target.status.is_none() {
             return Err(SynaError::NotFound { path: target.name });
         }

@@ -14,7 +14,7 @@ use crate::fork::{self, PerProcess};
 use crate::storage::{FileIdentity, Storage};
 
 use super::core::Core;
-use super::open::{self, Target};
+use super::open;
 
 /// The writer of one file, and how often it is open. Its lock is held while a file is opened or
 /// closed, which other files do not wait for.
@@ -193,7 +193,7 @@ pub(crate) fn open_read_only(
     fork::watch();
     for attempt in 0..1000 {
         back_off(attempt);
-        let Some(status) = Target::find(&**storage, name)?.status else { break };
+        let Some(status) = open::find_existing(&**storage, name)?.status else { break };
         let place = place_of(status.identity);
         let mut held = place.lock();
         if held.gone {

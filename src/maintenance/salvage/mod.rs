@@ -124,10 +124,11 @@ pub fn salvage_storage(
     copier.progress(damaged.data_end());
     new.finish(0)?;
     let mut missing = findings.missing;
+    let listed_to = missing.last().map_or(0, |range| range.offset + range.len);
+    let offset = len.max(LOG_START).max(listed_to);
     if let Some((_, slot)) = log.newest_slot()?
-        && slot.durable_len > len.max(LOG_START)
+        && slot.durable_len > offset
     {
-        let offset = len.max(LOG_START);
         let what = "the file was cut: a slot says that there was more";
         missing.push(MissingRange { offset, len: slot.durable_len - offset, what });
     }
