@@ -24,8 +24,8 @@ trap 'rm -f "$log"' EXIT
 likely() {
     case $1 in
         skip_sync | ack_before_sync | skip_folder_sync) echo "crash lib recovery" ;;
-        false_after_sync | ignore_commit) echo "recovery crash lib" ;;
-        cut_at_first_crc_error) echo "recovery bit_flips lib" ;;
+        false_after_sync | ignore_commit) echo "recovery corruption crash lib" ;;
+        cut_at_first_crc_error) echo "recovery corruption bit_flips lib" ;;
         unlock_in_child | skip_folder_check_after_lock) echo "processes concurrency lib" ;;
         *) echo "unknown canary $1" >&2 && return 1 ;;
     esac
