@@ -172,6 +172,7 @@ pub(crate) fn open(
             *opens += 1;
             return Ok(Open::counted(&place, core, false));
         }
+        let path = target.path.clone();
         let opened = open::open_writer(storage, target, &config);
         if let Ok(Some(core)) = opened {
             held.writer = Some((Arc::clone(&core), 1));
@@ -179,7 +180,13 @@ pub(crate) fn open(
         }
         drop(held);
         forget(status.identity);
-        opened?;
+        // A rewrite of our own may have come between the look at the path and this place: then the
+        // file that is locked there is another one, and its place knows who holds it.
+        let moved = matches!(opened, Err(SynaError::Locked { .. }))
+            && storage.status(&path).is_ok_and(|now| now.identity != status.identity);
+        if !moved {
+            opened?;
+        }
     }
     Err(SynaError::io("open", name, std::io::ErrorKind::Interrupted.into()))
 }
