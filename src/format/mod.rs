@@ -64,8 +64,8 @@
 //! - **durable_len**: all bytes below were synced, and end at a commit; **head_crc** is that of the
 //!   last entry below it. Written only after a successful sync, at most once a second and at
 //!   close. A bad entry below it is damage, never a torn tail.
-//! - **checkpoint**: offset of the first entry of the newest checkpoint, 0 for none. A hint: what
-//!   stands there is believed by its own checksums.
+//! - **checkpoint**: offset of the first entry of the newest durable checkpoint, 0 for none. A
+//!   hint: it is passed over if it begins beyond `durable_len`, and believed by its checksums.
 //! - **suspect_from**: a sync of the bytes from here on has failed, so the system may take pages
 //!   for clean that never reached the medium; the next writer writes them again and syncs before
 //!   it trusts them. 0 for none.

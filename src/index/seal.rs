@@ -71,7 +71,7 @@ impl SealQueue {
     }
 }
 
-/// Two classes a doubling: growth by doubling always moves a tail to another one.
+/// A class for every power of two: growth by doubling always moves a tail to the next one.
 fn class_of(bytes: usize) -> usize {
     (usize::BITS - bytes.leading_zeros()) as usize
 }

@@ -40,7 +40,8 @@ impl Snapshots {
     /// total order of these operations, a change that does not see the announcement comes before
     /// it, hence so does the publication of every commit before that change, and the commit read
     /// here is not older than those: at most one change per key is not seen, and one version back
-    /// is always kept.
+    /// is always kept. (On x86-64 the writer's side of that order comes from a mutex, see `PUBLISH`
+    /// in the index writer.)
     pub(crate) fn pin(&self, published: &AtomicU64) -> Pin {
         let mut held = self.held.lock();
         self.newest.store(u64::MAX, Ordering::SeqCst);
