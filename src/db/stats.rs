@@ -60,7 +60,7 @@ impl Core {
         };
         for slot in index.slots() {
             let history = slot.history.lock();
-            let len = history.rows.tail.len() as u64;
+            let len = history.rows.tail_len(slot.versions.newest().rows) as u64;
             stats.tails += u64::from(len > 0);
             stats.tail_points += len;
             let is_chunk = |body: &SegmentBody| matches!(body, SegmentBody::Chunk { .. });

@@ -325,7 +325,8 @@ impl WriterSide {
             return Err(failed.error);
         }
         side.index.put(id, end.offset, timestamp, StoredAtom::Number(kind, bits));
-        side.index.publish(end.offset);
+        // The caller gives the writer's lock up before anything else is changed.
+        side.index.publish_and_unlock(end.offset);
         side.write_out_full_buffer();
         core.keeper.note(side);
         Ok(offset)
@@ -575,7 +576,7 @@ impl NextRows {
         let next = self
             .rows
             .entry(id)
-            .or_insert_with(|| index.slot(id).map_or(0, |slot| slot.history.lock().current.rows));
+            .or_insert_with(|| index.slot(id).map_or(0, |slot| slot.versions.newest().rows));
         let first = *next;
         *next += count;
         first

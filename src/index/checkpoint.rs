@@ -10,8 +10,9 @@ use crate::format::checkpoint::{
 };
 use crate::format::entry::{Position, entry_len};
 
-use super::history::{KeySlot, ROWS_MAX, Segment, SegmentBody, Tail};
-use super::latest::Latest;
+use super::history::{KeySlot, ROWS_MAX, Segment, SegmentBody};
+use super::tail::Tail;
+use super::version::Latest;
 use super::writer::IndexWriter;
 
 /// Most bytes of a piece, unless a single key needs more.
@@ -96,7 +97,7 @@ impl IndexWriter {
 /// Appends the record of a key; false if it cannot be stored.
 fn record_of(slot: &KeySlot, out: &mut Vec<u8>) -> bool {
     let history = slot.history.lock();
-    let current = history.current;
+    let newest = slot.versions.newest();
     let mut segments = Vec::with_capacity(history.rows.segments.len());
     for segment in history.rows.segments.iter() {
         let (is_put, offset, val_len) = match &segment.body {
@@ -116,16 +117,16 @@ fn record_of(slot: &KeySlot, out: &mut Vec<u8>) -> bool {
         });
     }
     // The writer holds everything up to the checkpoint as applied, published or not.
-    let latest = match slot.latest.newest() {
+    let latest = match slot.versions.newest_latest() {
         Latest::Absent => LatestRecord::Absent,
         Latest::InHistory => LatestRecord::InHistory,
         Latest::Number { timestamp, kind, bits } => LatestRecord::Number { kind, timestamp, bits },
     };
-    let tail = history.rows.tail.slice(0..history.rows.tail.len());
+    let tail = history.rows.tail.slice(0..history.rows.tail_len(newest.rows));
     let record = KeyRecord {
         key: &slot.key,
-        live_from: current.live_from,
-        rows: current.rows,
+        live_from: newest.live_from,
+        rows: newest.rows,
         latest,
         segments,
         tail,

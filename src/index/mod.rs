@@ -11,10 +11,11 @@ mod glob;
 mod growing;
 mod history;
 mod key_table;
-mod latest;
 mod replay;
 mod seal;
 mod snapshots;
+mod tail;
+mod version;
 mod view;
 mod writer;
 
@@ -24,10 +25,10 @@ pub(crate) use chunk::LoadedChunk;
 pub(crate) use glob::Glob;
 pub(crate) use history::{KeySlot, SegmentBody};
 pub(crate) use key_table::KeyId;
-pub(crate) use latest::Latest;
 pub(crate) use replay::{Replay, ReplayStep, segment_of};
 pub(crate) use seal::{CHUNK_ROWS_KEPT, SEAL_ROWS_MIN, Seal, stays_in_tail};
 pub(crate) use snapshots::Pin;
+pub(crate) use version::Latest;
 pub(crate) use view::{HistoryView, point_of_latest};
 pub(crate) use writer::IndexWriter;
 
@@ -91,7 +92,7 @@ impl Index {
     /// What is latest under the key as of the newest visible commit.
     #[inline]
     pub(crate) fn latest(&self, slot: &KeySlot) -> Latest {
-        slot.latest.get(&self.published)
+        slot.versions.latest(&self.published)
     }
 
     /// All keys ever seen, deleted ones included, in order of first appearance.

@@ -219,7 +219,7 @@ fn chunk_entry(
     let end = first.checked_add(rows).filter(|end| *end <= ROWS_MAX);
     let end = end.ok_or_else(|| damaged("a chunk of impossible rows"))?;
     let index = Arc::clone(writer.index());
-    let next = index.slot(id).map_or(0, |slot| slot.history.lock().current.rows);
+    let next = index.slot(id).map_or(0, |slot| slot.versions.newest().rows);
     if first == next || next == 0 {
         if stays_in_tail(rows, val_len.into()) {
             let mut points = Points::new();

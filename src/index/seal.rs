@@ -96,11 +96,12 @@ impl Index {
                 return Ok(Some(Seal { id, key: (*slot.key).into(), first_row, chunk }));
             }
         }
-        let tail_len = history.rows.tail.len();
+        let newest = slot.versions.newest();
+        let tail_len = history.rows.tail_len(newest.rows);
         if tail_len == 0 {
             return Ok(None);
         }
-        let mut first_row = history.tail_row();
+        let mut first_row = history.rows.tail_row;
         let mut absorbed: Vec<Arc<Segment>> = Vec::new();
         let (mut rows, mut bytes) = (tail_len as u64, history.rows.tail.memory_bytes() as u64);
         for segment in history.rows.segments.iter().rev() {
@@ -108,7 +109,7 @@ impl Index {
                 && segment.rows <= rows
                 && segment.rows < CHUNK_ROWS_KEPT as u64
                 && segment.stored_len() <= bytes.min(SEAL_BYTES as u64)
-                && segment.first_row >= history.current.live_from;
+                && segment.first_row >= newest.live_from;
             if !small {
                 break;
             }
@@ -118,7 +119,7 @@ impl Index {
             absorbed.push(Arc::clone(segment));
         }
         let chunk = if absorbed.is_empty()
-            && let super::history::Tail::Many(points) = &history.rows.tail
+            && let super::tail::Tail::Many(points) = &history.rows.tail
         {
             EncodedChunk::from_points(points, max)?
         } else {

@@ -11,8 +11,8 @@ use crate::log::LogFile;
 
 use super::Index;
 use super::chunk::{LoadedChunk, read_large_put};
-use super::history::{KeySlot, Segment, SegmentBody, Version};
-use super::latest::Latest;
+use super::history::{KeySlot, Segment, SegmentBody};
+use super::version::{Latest, Version};
 
 /// Some rows of a key as of a commit: where they lie, and a copy of those in the tail.
 ///
@@ -50,7 +50,8 @@ pub(crate) fn load_chunk(log: &LogFile, key: &str, segment: &Segment) -> Result<
 impl KeySlot {
     /// The version a reader of the commits up to `commit_end` sees.
     pub(crate) fn version_at(&self, commit_end: u64) -> Version {
-        self.history.lock().version_at(commit_end)
+        let history = self.history.lock();
+        history.version_at(self.versions.pair(), commit_end)
     }
 
     /// The rows that `wanted` picks from the version at `commit_end`.
@@ -62,14 +63,15 @@ impl KeySlot {
         self.view_at(|| commit_end, wanted)
     }
 
-    /// As [`KeySlot::view`]; `commit_end` is asked for while no commit can change the key.
+    /// As [`KeySlot::view`]; `commit_end` is asked for after the key's versions were read.
     fn view_at(
         &self,
         commit_end: impl FnOnce() -> u64,
         wanted: impl FnOnce(Version) -> Range<u64>,
     ) -> HistoryView {
         let history = self.history.lock();
-        let version = history.version_at(commit_end());
+        let versions = self.versions.pair();
+        let version = history.version_at(versions, commit_end());
         let rows = wanted(version);
         let rows = rows.start.max(version.live_from)..rows.end.min(version.rows);
         let none =
@@ -77,7 +79,9 @@ impl KeySlot {
         if rows.is_empty() {
             return none;
         }
-        let Some((stored, tail_row)) = history.rows_of(version) else { return none };
+        let (newest, _) = versions;
+        let Some(stored) = history.rows_of(version, newest.live_from) else { return none };
+        let tail_row = stored.tail_row;
         let first = stored.segments.partition_point(|segment| segment.end_row() <= rows.start);
         let end = stored.segments.partition_point(|segment| segment.first_row < rows.end);
         let segments = stored.segments.get(first..end).unwrap_or_default().to_vec();
@@ -100,7 +104,7 @@ impl KeySlot {
 
     /// The newest point as of the newest visible commit, for a reader that holds no snapshot.
     ///
-    /// Which commit that is must be read with the history locked: of a commit read before, two
+    /// Which commit that is must be read after the key's versions: of a commit read before, two
     /// later ones on this key may have forgotten the version by now.
     pub(crate) fn newest_published_point(
         &self,

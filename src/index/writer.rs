@@ -10,24 +10,51 @@ use crate::error::{Result, SynaError};
 use crate::format::value::StoredAtom;
 use crate::log::LogFile;
 
-use super::history::{History, KeySlot, Rows, Segment, SegmentBody, Segments, Tail};
+use super::history::{History, KeySlot, Rows, Segment, SegmentBody, Segments};
 use super::key_table::KeyId;
-use super::latest::{Latest, LatestCell};
 use super::seal::{SEAL_BYTES, SEAL_ROWS, SEAL_ROWS_MIN, Seal, SealQueue};
+use super::tail::{NumberRows, Tail};
+use super::version::{Latest, Version, VersionCell};
 use super::{Index, LoadedChunk};
-
-/// `Snapshots::pin` needs that a change which does not see a snapshot's announcement comes after the
-/// publication of the commit before it in the eyes of everybody: a store that no later load
-/// overtakes. On x86-64 the locked instruction that takes the history's mutex, which stands between
-/// this store and the next look at the announcements, is such a barrier; the exchange that
-/// `SeqCst` would add here costs a tenth of a buffered append. Elsewhere `SeqCst` is cheap.
-const PUBLISH: Ordering =
-    if cfg!(target_arch = "x86_64") { Ordering::Release } else { Ordering::SeqCst };
 
 /// The right to change an [`Index`]. Held by one writer, one recovery, or one follower of the log.
 pub(crate) struct IndexWriter {
     index: Arc<Index>,
+    /// Of each key, what the next number is added to.
+    open: Vec<OpenTail>,
     accounts: Accounts,
+}
+
+/// The writer's own view of a tail of numbers: with it a number is added without the history's lock,
+/// whose two locked instructions cost more than all the rest of an append to the index.
+struct OpenTail {
+    /// The rows that the history's tail holds, too; `None` if it is no tail of numbers.
+    rows: Option<Arc<NumberRows>>,
+    len: u32,
+    kind: AtomKind,
+}
+
+impl OpenTail {
+    const NONE: OpenTail = OpenTail { rows: None, len: 0, kind: AtomKind::Null };
+
+    /// The tail of a history whose next row is `rows`.
+    fn of(history: &Rows, rows: u64) -> OpenTail {
+        match (&history.tail, u32::try_from(history.tail_len(rows))) {
+            (Tail::Numbers { kind, rows }, Ok(len)) => {
+                OpenTail { rows: Some(Arc::clone(rows)), len, kind: *kind }
+            }
+            _ => OpenTail::NONE,
+        }
+    }
+
+    /// Writes a number behind the others, if they are of its kind and there is room.
+    #[inline]
+    fn push(&mut self, timestamp: i64, kind: AtomKind, bits: u64) -> bool {
+        let fits = self.kind == kind
+            && self.rows.as_ref().is_some_and(|rows| rows.set(self.len as usize, timestamp, bits));
+        self.len += u32::from(fits);
+        fits
+    }
 }
 
 /// What the writer keeps of tails and of what is no longer needed.
@@ -67,7 +94,7 @@ impl IndexWriter {
             forget_at: FORGET_MIN,
             replaced_bytes: 0,
         };
-        IndexWriter { index, accounts }
+        IndexWriter { index, open: Vec::new(), accounts }
     }
 
     pub(crate) fn index(&self) -> &Arc<Index> {
@@ -102,7 +129,7 @@ impl IndexWriter {
     fn new_key(&mut self, key: &str, hash: u64) -> Result<KeyId> {
         let slot = KeySlot {
             key: key.into(),
-            latest: LatestCell::default(),
+            versions: VersionCell::default(),
             history: parking_lot::Mutex::new(History::new()),
         };
         let index = &self.index;
@@ -111,50 +138,92 @@ impl IndexWriter {
             len: u64::from(u32::MAX),
             max: u64::from(u32::MAX) - 256,
         })?;
+        if self.open.len() == self.open.capacity() {
+            // An eighth more, not twice as much: with very many keys memory counts.
+            self.open.reserve_exact(self.open.len() / 8 + 64);
+        }
+        self.open.push(OpenTail::NONE);
         index.table.insert(hash, id, |earlier| {
             index.slots.get(earlier).map_or(0, |slot| index.table.hash(&slot.key))
         });
         Ok(id)
     }
 
-    /// Runs `change` on a key's history as part of the commit that ends at `commit_end`.
-    #[inline]
-    fn change<T>(
+    /// Runs `change` on a key's history as part of the commit that ends at `commit_end`. It is given
+    /// the version before, alters it, and returns what is latest then.
+    fn change(
         &mut self,
         id: KeyId,
         commit_end: u64,
-        change: impl FnOnce(&mut Accounts, &Index, &KeySlot, &mut History, u64) -> T,
-    ) -> T {
-        let IndexWriter { index, accounts } = self;
-        let Some(slot) = index.slots.get(id) else {
+        change: impl FnOnce(&mut Accounts, &Index, &mut History, &mut Version) -> Latest,
+    ) {
+        let IndexWriter { index, open, accounts } = self;
+        let (Some(slot), Some(open)) = (index.slots.get(id), open.get_mut(id as usize)) else {
             unreachable!("ids come from this index");
         };
         let published = index.published.load(Ordering::Relaxed);
         let mut history = slot.history.lock();
         let had_past = history.has_past();
-        history.begin_change(commit_end, published, index.snapshots.newest());
-        let result = change(accounts, index, slot, &mut history, published);
+        let (newer, older) = slot.versions.own_pair();
+        if !steps_freely(index, published, newer, older) {
+            history.keep_version(older);
+        }
+        let mut version = Version { since: commit_end, ..newer };
+        let latest = change(accounts, index, &mut history, &mut version);
+        *open = OpenTail::of(&history.rows, version.rows);
+        accounts.recount(id, &mut history, version.rows);
+        slot.versions.set(version, published, latest);
         if history.has_past() && !had_past {
             accounts.with_past.push(id);
         }
-        result
     }
 
     /// Applies a put of a value that is kept in memory.
     #[inline]
     pub(crate) fn put(&mut self, id: KeyId, commit_end: u64, timestamp: i64, atom: StoredAtom<'_>) {
-        self.change(id, commit_end, |accounts, index, slot, history, published| {
-            history.rows.tail.push(timestamp, atom);
-            history.current.rows += 1;
-            index.count_rows(history, 1);
-            let len = history.rows.tail.len();
-            // Memory changes with a value of its own or when the columns grow, which they do by
-            // doubling from four.
-            let is_blob = !matches!(atom, StoredAtom::Number(..));
-            if is_blob || (len - 1).is_power_of_two() || len == SEAL_ROWS {
-                accounts.recount(id, history);
-            }
-            slot.latest.set(commit_end, published, latest_of(timestamp, atom));
+        if let StoredAtom::Number(kind, bits) = atom
+            && self.push_number(id, commit_end, timestamp, kind, bits)
+        {
+            return;
+        }
+        self.put_slowly(id, commit_end, timestamp, atom);
+    }
+
+    /// Adds a number to a tail that has room for it, without a lock: what stores do all day. False,
+    /// and nothing done, where more than that is to be done.
+    #[inline]
+    fn push_number(
+        &mut self,
+        id: KeyId,
+        commit_end: u64,
+        timestamp: i64,
+        kind: AtomKind,
+        bits: u64,
+    ) -> bool {
+        let IndexWriter { index, open, accounts } = self;
+        let (Some(slot), Some(open)) = (index.slots.get(id), open.get_mut(id as usize)) else {
+            unreachable!("ids come from this index");
+        };
+        let published = index.published.load(Ordering::Relaxed);
+        let (newer, older) = slot.versions.own_pair();
+        if !steps_freely(index, published, newer, older) || !open.push(timestamp, kind, bits) {
+            return false;
+        }
+        if open.len as usize == SEAL_ROWS {
+            accounts.due.push(id);
+        }
+        index.live_rows.store(index.live_rows() + 1, Ordering::Relaxed);
+        let version = Version { since: commit_end, rows: newer.rows + 1, ..newer };
+        slot.versions.set(version, published, Latest::Number { timestamp, kind, bits });
+        true
+    }
+
+    fn put_slowly(&mut self, id: KeyId, commit_end: u64, timestamp: i64, atom: StoredAtom<'_>) {
+        self.change(id, commit_end, |_, index, history, version| {
+            let len = history.rows.tail_len(version.rows);
+            history.rows.tail.push(len, timestamp, atom);
+            index.add_rows(version, 1);
+            latest_of(timestamp, atom)
         });
     }
 
@@ -167,18 +236,17 @@ impl IndexWriter {
         offset: u64,
         val_len: u32,
     ) {
-        self.change(id, commit_end, |accounts, index, slot, history, published| {
-            accounts.freeze_tail(id, history);
-            history.rows.segments.push(Arc::new(Segment {
-                first_row: history.current.rows,
+        self.change(id, commit_end, |accounts, index, history, version| {
+            accounts.freeze_tail(id, history, version.rows);
+            history.rows.push_segment(Segment {
+                first_row: version.rows,
                 rows: 1,
                 timestamp_min: timestamp,
                 timestamp_max: timestamp,
                 body: SegmentBody::Put { offset, val_len },
-            }));
-            history.current.rows += 1;
-            index.count_rows(history, 1);
-            slot.latest.set(commit_end, published, Latest::InHistory);
+            });
+            index.add_rows(version, 1);
+            Latest::InHistory
         });
     }
 
@@ -192,24 +260,23 @@ impl IndexWriter {
         points: &Points,
     ) {
         let Some(last) = points.len().checked_sub(1) else { return };
-        self.change(id, commit_end, |accounts, index, slot, history, published| {
-            if history.current.rows == 0 {
+        self.change(id, commit_end, |_, index, history, version| {
+            if version.rows == 0 {
                 // Only a rewrite begins a key's history at a later row.
-                (history.current.live_from, history.current.rows) = (first_row, first_row);
+                (version.live_from, version.rows) = (first_row, first_row);
+                history.rows.tail_row = first_row;
             }
-            history.rows.tail.points_mut().extend_from(points, 0..points.len());
-            history.current.rows += points.len() as u64;
-            index.count_rows(history, points.len() as u64);
-            accounts.recount(id, history);
-            let latest = match points.kind(last) {
+            let len = history.rows.tail_len(version.rows);
+            history.rows.tail.extend(len, points);
+            index.add_rows(version, points.len() as u64);
+            match points.kind(last) {
                 AtomKind::Text | AtomKind::Bytes => Latest::InHistory,
                 kind => Latest::Number {
                     timestamp: points.timestamps().get(last).copied().unwrap_or_default(),
                     kind,
                     bits: points.number_bits(last),
                 },
-            };
-            slot.latest.set(commit_end, published, latest);
+            }
         });
     }
 
@@ -221,16 +288,15 @@ impl IndexWriter {
         segment: Segment,
         latest: Latest,
     ) {
-        self.change(id, commit_end, |accounts, index, slot, history, published| {
-            accounts.freeze_tail(id, history);
-            if history.current.rows == 0 {
-                history.current.live_from = segment.first_row;
+        self.change(id, commit_end, |accounts, index, history, version| {
+            accounts.freeze_tail(id, history, version.rows);
+            if version.rows == 0 {
+                (version.live_from, version.rows) = (segment.first_row, segment.first_row);
             }
             let rows = segment.rows;
-            history.current.rows = segment.end_row();
-            history.rows.segments.push(Arc::new(segment));
-            index.count_rows(history, rows);
-            slot.latest.set(commit_end, published, latest);
+            history.rows.push_segment(segment);
+            index.add_rows(version, rows);
+            latest
         });
     }
 
@@ -241,19 +307,20 @@ impl IndexWriter {
     /// What contradicts what, if the rows are not a union of whole chunks, single values and rows
     /// of the tail.
     pub(crate) fn replace(&mut self, id: KeyId, segment: Segment) -> Result<(), &'static str> {
-        let IndexWriter { index, accounts } = self;
-        let Some(slot) = index.slots.get(id) else {
+        let IndexWriter { index, open, accounts } = self;
+        let (Some(slot), Some(open)) = (index.slots.get(id), open.get_mut(id as usize)) else {
             unreachable!("ids come from this index");
         };
         let mut history = slot.history.lock();
+        let (newest, _) = slot.versions.own_pair();
         let (first, end) = (segment.first_row, segment.end_row());
-        if first < history.current.live_from {
+        if first < newest.live_from {
             return Err("a chunk that replaces rows before a tombstone");
         }
-        if end > history.current.rows {
+        if end > newest.rows {
             return Err("a chunk that replaces rows that do not exist");
         }
-        let tail_row = history.tail_row();
+        let tail_row = history.rows.tail_row;
         let segments = &*history.rows.segments;
         let from = segments.partition_point(|s| s.end_row() <= first);
         let to = segments.partition_point(|s| s.first_row < end);
@@ -289,9 +356,11 @@ impl IndexWriter {
                     body: SegmentBody::Points(points),
                 }));
             }
-            let gone = kept_before + gone;
-            history.rows.tail.truncate_front(gone);
-            accounts.recount(id, &mut history);
+            let (gone, len) = (kept_before + gone, history.rows.tail_len(newest.rows));
+            history.rows.tail.truncate_front(gone, len);
+            history.rows.tail_row = end;
+            *open = OpenTail::of(&history.rows, newest.rows);
+            accounts.recount(id, &mut history, newest.rows);
         }
         let at = history.rows.segments.partition_point(|s| s.end_row() <= first);
         let until = history.rows.segments.partition_point(|s| s.first_row < end);
@@ -301,19 +370,19 @@ impl IndexWriter {
 
     /// Applies a tombstone.
     pub(crate) fn tombstone(&mut self, id: KeyId, commit_end: u64) {
-        self.change(id, commit_end, |accounts, index, slot, history, published| {
-            let rows = history.current.len();
+        let key_len = self.index.slots.get(id).map_or(0, |slot| slot.key.len() as u64);
+        self.change(id, commit_end, |accounts, index, history, version| {
+            let rows = version.len();
             if rows > 0 {
                 let bytes: u64 = history.rows.segments.iter().map(|s| s.stored_len()).sum();
-                let tail = history.rows.tail.len() as u64;
-                accounts.replaced_bytes +=
-                    bytes + tail * (40 + slot.key.len() as u64).next_multiple_of(8);
-                history.end_life();
-                accounts.recount(id, history);
+                let tail = history.rows.tail_len(version.rows) as u64;
+                accounts.replaced_bytes += bytes + tail * (40 + key_len).next_multiple_of(8);
+                history.end_life(version.live_from, version.rows);
+                version.live_from = version.rows;
                 index.live_keys.store(index.live_keys() - 1, Ordering::Relaxed);
                 index.live_rows.store(index.live_rows() - rows, Ordering::Relaxed);
             }
-            slot.latest.set(commit_end, published, Latest::Absent);
+            Latest::Absent
         });
     }
 
@@ -328,23 +397,39 @@ impl IndexWriter {
         latest: Latest,
     ) -> Result<()> {
         let id = self.id_of(key)?;
-        self.change(id, commit_end, |accounts, index, slot, history, published| {
-            history.current.live_from = live_from;
-            history.current.rows = rows;
-            history.rows = Rows { segments, tail };
+        self.change(id, commit_end, |_, index, history, version| {
+            (version.live_from, version.rows) = (live_from, live_from);
+            history.rows = Rows { tail_row: segments.end_row(live_from), segments, tail };
             if rows > live_from {
-                index.count_rows(history, rows - live_from);
+                index.add_rows(version, rows - live_from);
             }
-            accounts.recount(id, history);
-            slot.latest.set(commit_end, published, latest);
+            latest
         });
         Ok(())
     }
 
     /// Makes everything up to the commit that ends here visible.
-    #[inline]
     pub(crate) fn publish(&mut self, commit_end: u64) {
-        self.index.published.store(commit_end, PUBLISH);
+        self.publish_as(commit_end, Ordering::SeqCst);
+    }
+
+    /// As [`IndexWriter::publish`], by a writer that gives up a mutex before it makes its next
+    /// change.
+    ///
+    /// `Snapshots::pin` needs that a change which does not see a snapshot's announcement comes after
+    /// the publication of the commit before it in the eyes of everybody: a store that no later load
+    /// overtakes. On x86-64 the locked instructions with which the mutex is given up and taken are
+    /// such a barrier; the exchange that `SeqCst` would add here costs a tenth of a buffered append.
+    /// Elsewhere `SeqCst` is cheap.
+    #[inline]
+    pub(crate) fn publish_and_unlock(&mut self, commit_end: u64) {
+        let is_x86 = cfg!(target_arch = "x86_64");
+        self.publish_as(commit_end, if is_x86 { Ordering::Release } else { Ordering::SeqCst });
+    }
+
+    #[inline]
+    fn publish_as(&mut self, commit_end: u64, ordering: Ordering) {
+        self.index.published.store(commit_end, ordering);
         // While snapshots are held, a look at every key with a past at each commit would cost more
         // than the commit; so their number has to double before the next one.
         let len = self.accounts.with_past.len();
@@ -355,13 +440,12 @@ impl IndexWriter {
 
     #[cold]
     fn forget_past(&mut self, published: u64) {
-        let IndexWriter { index, accounts } = self;
+        let IndexWriter { index, accounts, .. } = self;
         let oldest = index.snapshots.oldest();
         accounts.with_past.retain(|id| {
-            index
-                .slots
-                .get(*id)
-                .is_some_and(|slot| slot.history.lock().forget_past(published, oldest))
+            index.slots.get(*id).is_some_and(|slot| {
+                slot.history.lock().forget_past(slot.versions.own_pair(), published, oldest)
+            })
         });
         accounts.forget_at = (accounts.with_past.len() * 2).max(FORGET_MIN);
     }
@@ -405,7 +489,8 @@ impl IndexWriter {
             .filter(|id| {
                 self.index.slots.get(*id).is_some_and(|slot| {
                     let history = slot.history.lock();
-                    history.rows.tail.len() >= rows_min || history.frozen > 0
+                    let rows = slot.versions.newest().rows;
+                    history.rows.tail_len(rows) >= rows_min || history.frozen > 0
                 })
             })
             .collect()
@@ -422,8 +507,12 @@ impl IndexWriter {
         };
         let replaced = self.replace(seal.id, segment);
         assert!(replaced.is_ok(), "a seal replaces whole segments: {replaced:?}");
-        let history = self.index.slots.get(seal.id).map(|slot| slot.history.lock());
-        if history.is_some_and(|h| h.frozen > 0 || h.rows.tail.len() >= SEAL_ROWS) {
+        let due = self.index.slots.get(seal.id).is_some_and(|slot| {
+            let history = slot.history.lock();
+            let rows = slot.versions.newest().rows;
+            history.frozen > 0 || history.rows.tail_len(rows) >= SEAL_ROWS
+        });
+        if due {
             self.accounts.due.push(seal.id);
         }
     }
@@ -451,44 +540,54 @@ impl IndexWriter {
 }
 
 impl Index {
-    fn count_rows(&self, history: &History, added: u64) {
-        if history.current.len() == added {
+    /// Adds rows to a key's version, and counts them.
+    fn add_rows(&self, version: &mut Version, added: u64) {
+        if version.len() == 0 {
             self.live_keys.store(self.live_keys() + 1, Ordering::Relaxed);
         }
+        version.rows += added;
         self.live_rows.store(self.live_rows() + added, Ordering::Relaxed);
     }
+}
+
+/// Whether the next version may take the place of one in the key's cell: `newer` is not published
+/// yet, so nobody will ask for it alone, or no snapshot needs `older`.
+#[inline]
+fn steps_freely(index: &Index, published: u64, newer: Version, older: Version) -> bool {
+    let newest_snapshot = index.snapshots.newest();
+    newer.since > published || newest_snapshot == 0 || newest_snapshot < older.since
 }
 
 impl Accounts {
     /// Keeps the rows of the tail in memory in front of what is added behind them, to be sealed with
     /// the next group.
-    fn freeze_tail(&mut self, id: KeyId, history: &mut History) {
-        let len = history.rows.tail.len();
+    fn freeze_tail(&mut self, id: KeyId, history: &mut History, rows: u64) {
+        let len = history.rows.tail_len(rows);
         if len == 0 {
             return;
         }
-        let first_row = history.tail_row();
+        let first_row = history.rows.tail_row;
         let points = history.rows.tail.slice(0..len);
         history.rows.tail = Tail::Empty;
         self.tail_bytes -= history.counted_bytes as usize;
         history.counted_bytes = 0;
         history.frozen += 1;
         self.due.push(id);
-        history.rows.segments.push(Arc::new(Segment {
+        history.rows.push_segment(Segment {
             first_row,
             rows: len as u64,
             timestamp_min: points.timestamps().iter().copied().min().unwrap_or(0),
             timestamp_max: points.timestamps().iter().copied().max().unwrap_or(0),
             body: SegmentBody::Points(points),
-        }));
+        });
     }
 
     /// Counts a tail's memory anew and files it for sealing.
-    fn recount(&mut self, id: KeyId, history: &mut History) {
+    fn recount(&mut self, id: KeyId, history: &mut History, rows: u64) {
         // A tail of more than 4 GiB, which a writer never lets grow, counts as so many.
         let counted = u32::try_from(history.rows.tail.memory_bytes()).unwrap_or(u32::MAX);
         let bytes = counted as usize;
-        let (before, len) = (history.counted_bytes as usize, history.rows.tail.len());
+        let (before, len) = (history.counted_bytes as usize, history.rows.tail_len(rows));
         self.tail_bytes = self.tail_bytes + bytes - before;
         history.counted_bytes = counted;
         if len >= SEAL_ROWS || bytes >= SEAL_BYTES {
