@@ -137,7 +137,10 @@ impl StorageFile for OpenFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        uninterrupted(|| self.file.write_at(bytes, offset))
+        // Not std's, which calls the C library: in a process with threads its `pwrite` is a place
+        // where a thread can be cancelled, and two atomic exchanges for that are a fiftieth of an
+        // append in `Os`.
+        uninterrupted(|| Ok(rustix::io::pwrite(&self.file, bytes, offset)?))
     }
 
     fn write_vectored_at(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
