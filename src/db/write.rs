@@ -35,6 +35,17 @@ pub(crate) enum Op<'a> {
     },
 }
 
+/// A number to be put under a key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NumberPut<'a> {
+    pub(crate) key: &'a str,
+    /// The key's id in the index that comes along, where it is known.
+    pub(crate) id: Option<KeyId>,
+    pub(crate) timestamp: i64,
+    pub(crate) kind: AtomKind,
+    pub(crate) bits: u64,
+}
+
 /// A value on its way into the log.
 pub(crate) enum PutValue {
     Number(AtomKind, u64),
@@ -130,6 +141,15 @@ impl Core {
             return self.with_writer(|side| side.put_number(self, key, timestamp, kind, bits));
         }
         self.commit(Commit::new(vec![Op::Put { key: Cow::Borrowed(key), timestamp, value }]))
+    }
+
+    /// Commits numbers together; `index` is the one their ids are of. Returns the offset of the
+    /// first entry.
+    pub(crate) fn put_numbers(&self, puts: &[NumberPut<'_>], index: &Arc<Index>) -> Result<u64> {
+        if self.config.durability == Durability::Full {
+            return self.commit(commit_of_numbers(puts, index));
+        }
+        self.with_writer(|side| side.put_numbers(self, puts, index))
     }
 
     /// Commits changes together; returns the offset of the first entry.
@@ -330,6 +350,56 @@ impl WriterSide {
         side.write_out_full_buffer();
         core.keeper.note(side);
         Ok(offset)
+    }
+
+    /// The same for several numbers that take effect together.
+    fn put_numbers(
+        &mut self,
+        core: &Core,
+        puts: &[NumberPut<'_>],
+        index: &Arc<Index>,
+    ) -> Result<u64> {
+        if puts.len() < 2 || self.index.is_due() || self.checkpoint_is_due() {
+            let mut results = self.run_group(core, vec![commit_of_numbers(puts, index)]);
+            return results.pop().unwrap_or(Err(SynaError::Closed));
+        }
+        let guard = PanicGuard { side: self };
+        let side = &mut *guard.side;
+        side.before_group(core)?;
+        // A rewrite may have put another index in the place of the one they were looked up in.
+        let known = Arc::ptr_eq(index, side.index.index());
+        // Ids are taken before anything is framed: running out of them is no half commit.
+        let ids: Vec<KeyId> = puts
+            .iter()
+            .map(|put| match put.id.filter(|_| known) {
+                Some(id) => Ok(id),
+                None => side.index.id_of(put.key),
+            })
+            .collect::<Result<_>>()?;
+        let mark = side.log.mark();
+        let mut batch = side.log.begin_batch();
+        for put in puts {
+            let (encoded, len) = value::encode_number(put.kind, put.bits);
+            let (timestamp, key) = (put.timestamp, put.key.as_bytes());
+            let frame = Frame { kind: Kind::Put, timestamp, flags: 0, key };
+            side.log.frame(frame, encoded.get(..len).unwrap_or_default(), Some(&mut batch));
+        }
+        side.log.end_batch(batch, now());
+        let end = side.log.end();
+        if !side.log.may_stay_buffered()
+            && let Err(failed) = side.log.write_group(mark, &[end])
+        {
+            return Err(failed.error);
+        }
+        for (put, id) in puts.iter().zip(ids) {
+            let atom = StoredAtom::Number(put.kind, put.bits);
+            side.index.put(id, end.offset, put.timestamp, atom);
+        }
+        // The caller gives the writer's lock up before anything else is changed.
+        side.index.publish_and_unlock(end.offset);
+        side.write_out_full_buffer();
+        core.keeper.note(side);
+        Ok(mark.end.offset)
     }
 
     /// What can refuse a group before anything of it is framed.
@@ -541,6 +611,17 @@ impl WriterSide {
         self.log.set_checkpoint(start.offset, end.offset);
         Ok(())
     }
+}
+
+/// The general form of a batch of numbers.
+fn commit_of_numbers<'a>(puts: &[NumberPut<'a>], index: &Arc<Index>) -> Commit<'a> {
+    let op = |put: &NumberPut<'a>| Op::Put {
+        key: Cow::Borrowed(put.key),
+        timestamp: put.timestamp,
+        value: PutValue::Number(put.kind, put.bits),
+    };
+    let ids = puts.iter().map(|put| put.id).collect();
+    Commit { ops: puts.iter().map(op).collect(), ids, index: Arc::downgrade(index) }
 }
 
 impl Op<'_> {
