@@ -17,7 +17,7 @@ FEATURES ?= synadb/cli
 FUZZ_SECONDS ?= 600
 
 .PHONY: help demo test check fmt clippy doc bench bars crash-long sigkill-long bit-flips canaries \
-	fuzz deny tools
+	loom fuzz deny tools
 
 help:
 	@echo "make demo          import real weather data, show it, survive a kill"
@@ -29,6 +29,7 @@ help:
 	@echo "make sigkill-long  2,000 rounds of SIGKILL"
 	@echo "make bit-flips     every single-bit flip of a file"
 	@echo "make canaries      planted bugs: does the suite catch each?"
+	@echo "make loom          readers beside the writer of the index, every interleaving"
 	@echo "make fuzz          hostile files, FUZZ_SECONDS=600 for each target"
 	@echo "make deny          licences, duplicates, sources, known advisories"
 	@echo "make tools         cargo-deny, into .tools/"
@@ -71,6 +72,13 @@ bit-flips:
 
 canaries:
 	CARGO="$(CARGO)" bash tests/canaries.sh
+
+# A target folder of its own: everything is built with another --cfg. Two preemptions take some
+# twenty seconds, three many minutes.
+LOOM_PREEMPTIONS ?= 2
+loom:
+	LOOM_MAX_PREEMPTIONS=$(LOOM_PREEMPTIONS) RUSTFLAGS="--cfg loom" $(CARGO) test --release --lib \
+		--target-dir target/loom -- loom_tests
 
 # Without a sanitizer and without cargo-fuzz: libFuzzer's mutations on a stable toolchain. With
 # cargo-fuzz installed, `cargo fuzz run TARGET -s none` adds coverage.

@@ -55,6 +55,7 @@ mod index;
 mod log;
 mod maintenance;
 mod registry;
+mod sync;
 
 pub use atom::{Atom, AtomKind, Point};
 pub use config::{Create, DbConfig, Durability};

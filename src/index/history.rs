@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use compact_str::CompactString;
 
 use crate::column::Points;
+use crate::sync::Mutex;
 
 use super::chunk::LoadedChunk;
 use super::growing::GrowingVec;
@@ -28,7 +29,7 @@ pub(crate) const ROWS_MAX: u64 = 1 << 62;
 pub(crate) struct KeySlot {
     pub(crate) key: CompactString,
     pub(crate) versions: VersionCell,
-    pub(crate) history: parking_lot::Mutex<History>,
+    pub(crate) history: Mutex<History>,
 }
 
 pub(crate) type Slots = GrowingVec<KeySlot>;
@@ -230,7 +231,7 @@ impl History {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::atom::AtomKind;

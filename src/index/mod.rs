@@ -11,6 +11,8 @@ mod glob;
 mod growing;
 mod history;
 mod key_table;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod replay;
 mod seal;
 mod snapshots;
@@ -19,7 +21,7 @@ mod version;
 mod view;
 mod writer;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 pub(crate) use chunk::LoadedChunk;
 pub(crate) use glob::Glob;

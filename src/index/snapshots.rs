@@ -1,9 +1,8 @@
 //! Which commits are held by snapshots, so that the writer knows what it may forget.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use crate::sync::{AtomicU64, Mutex, Ordering, fence};
 
 /// The hold on one commit.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,7 +23,7 @@ impl Snapshots {
     /// The newest held commit, 0 for none.
     #[inline]
     pub(crate) fn newest(&self) -> u64 {
-        self.newest.load(Ordering::SeqCst)
+        self.newest.load(Ordering::Relaxed)
     }
 
     /// The oldest held commit.
@@ -36,16 +35,17 @@ impl Snapshots {
     ///
     /// A writer asks `newest` at each change before it forgets a version. Were the commit chosen
     /// first and announced later, a writer could publish two more commits in between and forget
-    /// what this one needs. So the announcement comes first, and says "keep everything". In the
-    /// total order of these operations, a change that does not see the announcement comes before
-    /// it, hence so does the publication of every commit before that change, and the commit read
-    /// here is not older than those: at most one change per key is not seen, and one version back
-    /// is always kept. (On x86-64 the writer's side of that order comes from a mutex, see `PUBLISH`
-    /// in the index writer.)
+    /// what this one needs. So the announcement comes first, and says "keep everything". Between it
+    /// and the look at what is published stands a fence, and one stands between the publication of
+    /// a commit and the changes of the next (`IndexWriter::publish`): a change that does not see
+    /// the announcement has its fence before this one, so the commit read here is not older than
+    /// the one published before that change. At most one change per key is not seen, and one
+    /// version back is always kept.
     pub(crate) fn pin(&self, published: &AtomicU64) -> Pin {
         let mut held = self.held.lock();
-        self.newest.store(u64::MAX, Ordering::SeqCst);
-        let commit_end = published.load(Ordering::SeqCst);
+        self.newest.store(u64::MAX, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        let commit_end = published.load(Ordering::Acquire);
         *held.entry(commit_end).or_default() += 1;
         self.announce(&held);
         Pin { commit_end }
@@ -64,6 +64,6 @@ impl Snapshots {
 
     fn announce(&self, held: &BTreeMap<u64, usize>) {
         let newest = held.keys().next_back().copied().unwrap_or(0);
-        self.newest.store(newest, Ordering::SeqCst);
+        self.newest.store(newest, Ordering::Relaxed);
     }
 }

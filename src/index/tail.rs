@@ -7,11 +7,11 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::atom::AtomKind;
 use crate::column::Points;
 use crate::format::value::StoredAtom;
+use crate::sync::{AtomicU64, Ordering};
 
 /// Rows that the first allocation of a tail has room for.
 const ROOM_MIN: usize = 4;
@@ -208,7 +208,7 @@ fn numbers(points: &Points) -> impl Iterator<Item = (i64, u64)> {
     points.timestamps().iter().copied().zip(points.bits().iter().copied())
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use proptest::prelude::*;
 

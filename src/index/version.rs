@@ -1,17 +1,17 @@
 //! What a commit made of a key, readable without a lock beside the writer that goes on.
 //!
 //! Two versions stand side by side. A commit writes the one that no reader of the published state
-//! can need: the older, or the one this very commit wrote before. A reader takes both, makes sure
-//! that nothing moved meanwhile, then asks which commit is published and answers with the newer
-//! version at or below it. So no reader sees a point of a commit that is not published (of half a
-//! batch), and none waits for more than the few stores of a writer.
+//! can need: the older, or the one this very commit wrote before. A reader takes both, asks which
+//! commit is published, makes sure that nothing moved meanwhile, and answers with the newer version
+//! at or below that commit. So no reader sees a point of a commit that is not published (of half a
+//! batch), and none waits for more than the few stores of a writer. Were the question asked after
+//! making sure, the first of two points of one key in a batch could be taken for the last.
 //!
 //! A version says what is latest and which rows are live. A reader that found it also finds the
 //! rows: whoever adds one writes it before the version that counts it.
 
-use std::sync::atomic::{AtomicU64, Ordering, fence};
-
 use crate::atom::AtomKind;
+use crate::sync::{AtomicU64, Ordering, fence, spin_loop};
 
 /// What is latest under a key, as far as it fits into the slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,8 +84,9 @@ impl VersionCell {
         let content = |stored: &Stored| {
             (stored.timestamp.load(Ordering::Relaxed), stored.bits.load(Ordering::Relaxed))
         };
-        let (newer, older) = self.read(content);
-        let limit = published.load(Ordering::Acquire) | CODE;
+        let published = || published.load(Ordering::Acquire);
+        let (newer, older, published) = self.read(content, published);
+        let limit = published | CODE;
         let (stamp, (timestamp, bits)) = if newer.0 <= limit { newer } else { older };
         let kind = match stamp & CODE {
             NULL => AtomKind::Null,
@@ -102,12 +103,17 @@ impl VersionCell {
         self.latest(&AtomicU64::new(u64::MAX))
     }
 
-    /// The newer and the older version. Whoever asks afterwards which commit is published finds
-    /// that one of them holds for it.
-    #[inline]
+    /// The newer and the older version.
     pub(crate) fn pair(&self) -> (Version, Version) {
-        let ((_, newer), (_, older)) = self.read(Stored::version);
+        let (newer, older, ()) = self.pair_and(|| ());
         (newer, older)
+    }
+
+    /// The newer and the older version and what `ask` answers while they are what is there. If it
+    /// tells which commit is published, one of them holds for it.
+    pub(crate) fn pair_and<T>(&self, ask: impl Fn() -> T) -> (Version, Version, T) {
+        let ((_, newer), (_, older), answer) = self.read(Stored::version, ask);
+        (newer, older, answer)
     }
 
     /// The version of the newest commit applied, published or not.
@@ -115,23 +121,28 @@ impl VersionCell {
         self.pair().0
     }
 
-    /// Reads both versions as they were at one moment, the newer one first.
+    /// Reads both versions as they were at one moment, the newer one first, and asks at that moment.
     #[inline]
-    fn read<T>(&self, content: impl Fn(&Stored) -> T) -> ((u64, T), (u64, T)) {
+    fn read<T, A>(
+        &self,
+        content: impl Fn(&Stored) -> T,
+        ask: impl Fn() -> A,
+    ) -> ((u64, T), (u64, T), A) {
         let [a, b] = &self.versions;
         loop {
             let before = self.sequence.load(Ordering::Acquire);
             let (stamp_a, content_a) = (a.stamp.load(Ordering::Relaxed), content(a));
             let (stamp_b, content_b) = (b.stamp.load(Ordering::Relaxed), content(b));
+            let answer = ask();
             fence(Ordering::Acquire);
             if before % 2 == 1 || self.sequence.load(Ordering::Relaxed) != before {
-                std::hint::spin_loop();
+                spin_loop();
                 continue;
             }
             return if stamp_a > stamp_b {
-                ((stamp_a, content_a), (stamp_b, content_b))
+                ((stamp_a, content_a), (stamp_b, content_b), answer)
             } else {
-                ((stamp_b, content_b), (stamp_a, content_a))
+                ((stamp_b, content_b), (stamp_a, content_a), answer)
             };
         }
     }
@@ -185,7 +196,7 @@ impl VersionCell {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -63,15 +63,15 @@ impl KeySlot {
         self.view_at(|| commit_end, wanted)
     }
 
-    /// As [`KeySlot::view`]; `commit_end` is asked for after the key's versions were read.
+    /// As [`KeySlot::view`]; `commit_end` is asked for while the key's versions are read.
     fn view_at(
         &self,
-        commit_end: impl FnOnce() -> u64,
+        commit_end: impl Fn() -> u64,
         wanted: impl FnOnce(Version) -> Range<u64>,
     ) -> HistoryView {
         let history = self.history.lock();
-        let versions = self.versions.pair();
-        let version = history.version_at(versions, commit_end());
+        let (newest, older, commit_end) = self.versions.pair_and(commit_end);
+        let version = history.version_at((newest, older), commit_end);
         let rows = wanted(version);
         let rows = rows.start.max(version.live_from)..rows.end.min(version.rows);
         let none =
@@ -79,7 +79,6 @@ impl KeySlot {
         if rows.is_empty() {
             return none;
         }
-        let (newest, _) = versions;
         let Some(stored) = history.rows_of(version, newest.live_from) else { return none };
         let tail_row = stored.tail_row;
         let first = stored.segments.partition_point(|segment| segment.end_row() <= rows.start);
@@ -104,8 +103,9 @@ impl KeySlot {
 
     /// The newest point as of the newest visible commit, for a reader that holds no snapshot.
     ///
-    /// Which commit that is must be read after the key's versions: of a commit read before, two
-    /// later ones on this key may have forgotten the version by now.
+    /// Which commit that is must be asked while the key's versions are read: of a commit asked for
+    /// before, two later ones on this key may have forgotten the version by now, and of one asked
+    /// for afterwards half a batch may have been read.
     pub(crate) fn newest_published_point(
         &self,
         log: &LogFile,
@@ -120,6 +120,12 @@ impl KeySlot {
 impl HistoryView {
     pub(crate) fn rows(&self) -> Range<u64> {
         self.rows.clone()
+    }
+
+    /// The bits of the numbers in the tail.
+    #[cfg(all(test, loom))]
+    pub(super) fn tail_bits(&self) -> &[u64] {
+        self.tail.bits()
     }
 
     /// An empty vector with room for every row, or `OutOfMemory`: how many rows there are is up to
