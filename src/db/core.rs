@@ -22,6 +22,7 @@ use crate::storage::{FileIdentity, Medium, Storage};
 
 use super::follower::Follower;
 use super::keeper::Keeper;
+use super::sealer::Sealer;
 use super::write::OwnedCommit;
 
 /// A log file and the index of it. A rewrite makes a new one; whoever reads the old one keeps it.
@@ -111,6 +112,7 @@ pub(crate) struct Core {
     pub(crate) rewriting: AtomicBool,
     pub(crate) detached: AtomicBool,
     pub(crate) keeper: Keeper,
+    pub(crate) sealer: Sealer,
     /// The count of forks when this was opened.
     pub(crate) forks: u64,
     pub(crate) opened: Instant,
@@ -190,6 +192,13 @@ impl Core {
             Side::Reader(_) => Err(SynaError::ReadOnly),
             Side::Closed => Err(SynaError::Closed),
         }
+    }
+
+    /// Notes that something was committed, for those who work in the background.
+    #[inline]
+    pub(crate) fn note(&self, side: &WriterSide) {
+        self.keeper.note(side);
+        self.sealer.note(side);
     }
 
     /// A read view of the newest visible commit.
@@ -304,6 +313,7 @@ impl Core {
             // The parent's files, locks and threads are not ours to end.
             return Ok(());
         }
+        self.sealer.stop();
         self.keeper.stop();
         let side = std::mem::replace(&mut *self.side.lock(), Side::Closed);
         let Side::Writer(mut side) = side else { return Ok(()) };

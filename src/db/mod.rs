@@ -7,6 +7,7 @@ mod keeper;
 mod open;
 mod opens;
 mod read;
+mod sealer;
 mod series;
 mod snapshot;
 mod stats;

@@ -25,6 +25,7 @@ use crate::storage::{FileKind, FileStatus, Medium, OpenMode, Replace, Storage, S
 use super::core::{Core, Durable, Generation, Side, WriterSide};
 use super::follower::Follower;
 use super::keeper::Keeper;
+use super::sealer::Sealer;
 
 /// An index rebuilt from a log.
 pub(crate) struct Loaded {
@@ -303,6 +304,7 @@ pub(crate) fn open_writer(
         durable,
     ));
     core.keeper.start(Arc::downgrade(&core), config.durability);
+    core.sealer.start(&core);
     Ok(Some(core))
 }
 
@@ -338,6 +340,7 @@ fn new_core(
         rewriting: AtomicBool::new(false),
         detached: AtomicBool::new(false),
         keeper: Keeper::new(),
+        sealer: Sealer::new(),
         forks: fork::count(),
         opened: Instant::now(),
         looked_us: AtomicU64::new(0),

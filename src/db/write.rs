@@ -194,8 +194,8 @@ impl Core {
 }
 
 /// Poisons the writer if it is dropped by a panic: log and index may disagree then.
-struct PanicGuard<'a> {
-    side: &'a mut WriterSide,
+pub(super) struct PanicGuard<'a> {
+    pub(super) side: &'a mut WriterSide,
 }
 
 impl Drop for PanicGuard<'_> {
@@ -221,14 +221,9 @@ impl WriterSide {
             core.publish_durable(side.log.durable_len());
         }
         if side.checkpoint_is_due() && side.log.check_writable().is_ok() {
-            // The commits of this group are done; that the next opening reads more of the log is
-            // no reason to call them failed. It is tried again when the log has grown as much once
-            // more, not by every group on a full disk.
-            if side.write_checkpoint().is_err() {
-                (side.checkpoint, side.checkpoint_len) = (side.log.end().offset, 0);
-            }
+            side.write_due_checkpoint();
         }
-        core.keeper.note(side);
+        core.note(side);
         results
     }
 
@@ -243,8 +238,8 @@ impl WriterSide {
         let mark = self.log.mark();
         let start = mark.end;
         let due = if self.index.is_due() { self.index.take_due() } else { Vec::new() };
-        let (seals, not_sealed) = self.frame_seals(due);
-        self.index.return_due(not_sealed.into_iter());
+        let seals = self.build_seals(due);
+        let seals = self.frame_seals(seals);
         let seals_end = self.log.end();
         let mut placed: Vec<Result<Placed>> = Vec::with_capacity(count);
         let mut ends: Vec<Position> = seals.iter().map(|seal| seal.end).collect();
@@ -348,7 +343,7 @@ impl WriterSide {
         // The caller gives the writer's lock up before anything else is changed.
         side.index.publish_and_unlock(end.offset);
         side.write_out_full_buffer();
-        core.keeper.note(side);
+        core.note(side);
         Ok(offset)
     }
 
@@ -398,7 +393,7 @@ impl WriterSide {
         // The caller gives the writer's lock up before anything else is changed.
         side.index.publish_and_unlock(end.offset);
         side.write_out_full_buffer();
-        core.keeper.note(side);
+        core.note(side);
         Ok(mark.end.offset)
     }
 
@@ -412,29 +407,31 @@ impl WriterSide {
         if self.log.is_full() { self.log.flush_pages() } else { Ok(()) }
     }
 
-    /// Frames the chunks that seal the tails of `due`. A tail that cannot be sealed stays.
-    fn frame_seals(&mut self, due: Vec<KeyId>) -> (Vec<PlacedSeal>, Vec<KeyId>) {
+    /// Builds the chunks that seal the tails of `due`. A tail that cannot be sealed stays: its
+    /// points are in memory and in the log as puts, nothing is lost.
+    fn build_seals(&mut self, due: Vec<KeyId>) -> Vec<Seal> {
         let mut seals = Vec::with_capacity(due.len());
-        let mut not_sealed = Vec::new();
         for id in due {
-            let log = self.log.log();
-            match self.index.index().seal(log, id) {
-                Ok(Some(mut seal)) => {
-                    let framed =
-                        self.log.frame_chunk(&seal.key, seal.first_row, &mut seal.chunk, None);
-                    match framed {
-                        Ok((offset, val_len)) => {
-                            seals.push(PlacedSeal { seal, offset, val_len, end: self.log.end() });
-                        }
-                        Err(_) => not_sealed.push(id),
-                    }
-                }
-                Ok(None) => {}
-                // The points stay in memory and in the log as puts: nothing is lost.
-                Err(_) => not_sealed.push(id),
+            match self.index.index().seal(self.log.log(), id) {
+                Ok(seal) => seals.extend(seal),
+                Err(_) => self.index.return_due(std::iter::once(id)),
             }
         }
-        (seals, not_sealed)
+        seals
+    }
+
+    /// Frames seals; one that cannot be is due again.
+    fn frame_seals(&mut self, seals: Vec<Seal>) -> Vec<PlacedSeal> {
+        let mut placed = Vec::with_capacity(seals.len());
+        for mut seal in seals {
+            match self.log.frame_chunk(&seal.key, seal.first_row, &mut seal.chunk, None) {
+                Ok((offset, val_len)) => {
+                    placed.push(PlacedSeal { seal, offset, val_len, end: self.log.end() });
+                }
+                Err(_) => self.index.return_due(std::iter::once(seal.id)),
+            }
+        }
+        placed
     }
 
     /// Frames one commit, or nothing of it.
@@ -547,27 +544,32 @@ impl WriterSide {
     /// Seals every tail that has at least so many points.
     pub(crate) fn seal_all(&mut self, rows_min: usize) -> Result<()> {
         // Some at a time, so that what is framed stays small.
-        for ids in self.index.sealable(rows_min).chunks(256) {
-            let mark = self.log.mark();
-            let (seals, _) = self.frame_seals(ids.to_vec());
-            let ends: Vec<Position> = seals.iter().map(|seal| seal.end).collect();
-            let mut kept_to = u64::MAX;
-            let mut failure = None;
-            if !seals.is_empty()
-                && let Err(failed) = self.log.write_group(mark, &ends)
-            {
-                kept_to = failed.kept_to;
-                failure = Some(failed.error);
-            }
-            for seal in seals.into_iter().filter(|seal| seal.end.offset <= kept_to) {
-                self.index.sealed(&seal.seal, seal.offset, seal.val_len);
-            }
-            self.index.publish(self.log.end().offset);
-            if let Some(error) = failure {
-                return Err(error);
-            }
+        for ids in self.index.index().sealable(rows_min).chunks(256) {
+            let seals = self.build_seals(ids.to_vec());
+            self.write_seals(seals)?;
         }
         Ok(())
+    }
+
+    /// Writes seals that replace what is in the index now, and applies those that are in the file.
+    pub(crate) fn write_seals(&mut self, seals: Vec<Seal>) -> Result<()> {
+        let mark = self.log.mark();
+        let seals = self.frame_seals(seals);
+        if seals.is_empty() {
+            return Ok(());
+        }
+        let ends: Vec<Position> = seals.iter().map(|seal| seal.end).collect();
+        let written = self.log.write_group(mark, &ends);
+        let kept_to = written.as_ref().map_or_else(|failed| failed.kept_to, |()| u64::MAX);
+        for seal in seals {
+            if seal.end.offset <= kept_to {
+                self.index.sealed(&seal.seal, seal.offset, seal.val_len);
+            } else {
+                self.index.return_due(std::iter::once(seal.seal.id));
+            }
+        }
+        self.index.publish(self.log.end().offset);
+        written.map_err(|failed| failed.error)
     }
 
     /// The log grows by so much between two checkpoints at least.
@@ -577,6 +579,22 @@ impl WriterSide {
     fn checkpoint_is_due(&self) -> bool {
         let step = Self::CHECKPOINT_STEP_MIN.max(self.checkpoint_len.saturating_mul(4));
         self.log.end().offset.saturating_sub(self.checkpoint) > step
+    }
+
+    /// Whether a checkpoint may be written without hurry, before an append has to wait for it.
+    #[inline]
+    pub(crate) fn checkpoint_is_near(&self) -> bool {
+        let step = Self::CHECKPOINT_STEP_MIN.max(self.checkpoint_len.saturating_mul(4));
+        self.log.end().offset.saturating_sub(self.checkpoint) > step / 8 * 7
+    }
+
+    /// Writes a checkpoint because the log has grown enough. What was committed before is done;
+    /// that the next opening reads more of the log is no reason to call it failed. It is tried
+    /// again when the log has grown as much once more, not by every group on a full disk.
+    pub(crate) fn write_due_checkpoint(&mut self) {
+        if self.write_checkpoint().is_err() {
+            (self.checkpoint, self.checkpoint_len) = (self.log.end().offset, 0);
+        }
     }
 
     pub(crate) fn checkpoint_end(&self) -> u64 {

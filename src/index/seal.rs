@@ -6,7 +6,7 @@ use crate::column::{EncodedChunk, Points};
 use crate::error::Result;
 use crate::log::LogFile;
 
-use super::history::{Segment, SegmentBody};
+use super::history::{KeySlot, Segment, SegmentBody};
 use super::key_table::KeyId;
 use super::view::load_chunk;
 use super::{Index, LoadedChunk};
@@ -84,22 +84,51 @@ impl Index {
     /// logarithm of [`CHUNK_ROWS_KEPT`].
     pub(crate) fn seal(&self, log: &LogFile, id: KeyId) -> Result<Option<Seal>> {
         let Some(slot) = self.slot(id) else { return Ok(None) };
+        let Some(Unsealed { first_row, absorbed, points }) = Unsealed::of(slot) else {
+            return Ok(None);
+        };
+        let points = if absorbed.is_empty() {
+            points
+        } else {
+            let mut all = Points::new();
+            for segment in absorbed.iter().rev() {
+                let loaded: Arc<LoadedChunk> = load_chunk(log, &slot.key, segment)?;
+                loaded.decode(log, 0, u32::MAX, &mut all)?;
+            }
+            all.extend_from(&points, 0..points.len());
+            all
+        };
+        let chunk = EncodedChunk::from_points(&points, log.limits().chunk_size_max)?;
+        Ok(Some(Seal { id, key: (*slot.key).into(), first_row, chunk }))
+    }
+}
+
+/// Rows that are to be sealed, as they are at one moment. Copied, so that the key's history is
+/// locked no longer than that takes: encoding takes ten times as long.
+struct Unsealed {
+    first_row: u64,
+    /// Chunks before the points, to be sealed with them, newest first.
+    absorbed: Vec<Arc<Segment>>,
+    points: Points,
+}
+
+impl Unsealed {
+    fn of(slot: &KeySlot) -> Option<Unsealed> {
         let history = slot.history.lock();
-        let max = log.limits().chunk_size_max;
         if history.frozen > 0 {
             let frozen = history.rows.segments.iter().find_map(|segment| match &segment.body {
                 SegmentBody::Points(points) => Some((segment.first_row, points)),
                 SegmentBody::Chunk { .. } | SegmentBody::Put { .. } => None,
             });
             if let Some((first_row, points)) = frozen {
-                let chunk = EncodedChunk::from_points(points, max)?;
-                return Ok(Some(Seal { id, key: (*slot.key).into(), first_row, chunk }));
+                let (absorbed, points) = (Vec::new(), points.clone());
+                return Some(Unsealed { first_row, absorbed, points });
             }
         }
         let newest = slot.versions.newest();
         let tail_len = history.rows.tail_len(newest.rows);
         if tail_len == 0 {
-            return Ok(None);
+            return None;
         }
         let mut first_row = history.rows.tail_row;
         let mut absorbed: Vec<Arc<Segment>> = Vec::new();
@@ -118,19 +147,6 @@ impl Index {
             bytes += segment.stored_len();
             absorbed.push(Arc::clone(segment));
         }
-        let chunk = if absorbed.is_empty()
-            && let super::tail::Tail::Many(points) = &history.rows.tail
-        {
-            EncodedChunk::from_points(points, max)?
-        } else {
-            let mut points = Points::with_capacity(usize::try_from(rows).unwrap_or(0));
-            for segment in absorbed.iter().rev() {
-                let loaded: Arc<LoadedChunk> = load_chunk(log, &slot.key, segment)?;
-                loaded.decode(log, 0, u32::MAX, &mut points)?;
-            }
-            points.extend_from(&history.rows.tail.slice(0..tail_len), 0..tail_len);
-            EncodedChunk::from_points(&points, max)?
-        };
-        Ok(Some(Seal { id, key: (*slot.key).into(), first_row, chunk }))
+        Some(Unsealed { first_row, absorbed, points: history.rows.tail.slice(0..tail_len) })
     }
 }
