@@ -18,8 +18,8 @@ use crate::log::LogFile;
 use super::core::{Core, Side, WriterSide};
 use super::write::PanicGuard;
 
-/// With a smaller budget seals are small, and done at once by whoever appends.
-const TAIL_BUDGET_MIN: usize = 1 << 20;
+/// With a smaller budget a seal takes less than waking the thread: whoever appends does it at once.
+const TAIL_BUDGET_MIN: usize = 2 << 10;
 /// So many keys are sealed with the writer's lock taken once.
 const KEYS_AT_ONCE: usize = 16;
 

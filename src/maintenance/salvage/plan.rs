@@ -9,7 +9,7 @@
 //! A place is named by the number of an *event* of its key: the puts, chunks and tombstones of the
 //! intact commits, counted. Nothing is kept for a key before the first gap but two numbers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hasher};
 
 use crate::atom::AtomKind;
@@ -312,11 +312,15 @@ fn align(
         rows.reverse();
         Alignment { older, newer, rows }
     };
+    // A chunk that was encoded while points came in has newer ones behind its rows: it ends with
+    // the last item that is one of them, if no row behind that has the same time and value.
+    let rows: HashSet<u64, foldhash::fast::RandomState> = contents.iter().copied().collect();
+    let last_row = items.iter().rposition(|item| rows.contains(&item.content)).map(|at| at + 1);
     let alone = |(at, item): (usize, &Item)| (item.content & STANDS_ALONE != 0).then_some(at);
     let ends = items.iter().enumerate().rev().filter_map(alone).take(ENDS_MAX);
     // Without a single row to go by, the first that is possible is taken.
     let (at_once, at_last) = if is_short { (None, items.len()) } else { (Some(items.len()), 0) };
-    let ends = at_once.into_iter().chain(ends).chain([at_last, 0]);
+    let ends = last_row.into_iter().chain(at_once).chain(ends).chain([at_last, 0]);
     let mut best: Option<(bool, Alignment)> = None;
     for newer in ends {
         let found = backwards(newer);
