@@ -662,6 +662,32 @@ fn a_panic_in_the_write_path_poisons_the_handle() {
     }
 }
 
+/// A destructor that appends while a panic of the caller's unwinds is no panic in the write path.
+#[test]
+fn an_append_of_a_destructor_while_a_panic_unwinds_is_one_like_any_other() {
+    struct AppendsWhenDropped<'a>(&'a SynaDB);
+    impl Drop for AppendsWhenDropped<'_> {
+        fn drop(&mut self) {
+            self.0.append("key", 1i64).unwrap();
+            let mut batch = self.0.batch();
+            batch.append("key", 2i64).unwrap();
+            batch.append("other", 2i64).unwrap();
+            batch.commit().unwrap();
+        }
+    }
+    for config in [os(), buffered(), DbConfig::default()] {
+        let db = memory(config);
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            let _last = AppendsWhenDropped(&db);
+            panic!("the caller's");
+        }));
+        assert!(caught.is_err());
+        db.append("key", 3i64).unwrap();
+        assert_eq!(db.len("key").unwrap(), 3);
+        db.close().unwrap();
+    }
+}
+
 // ---- everything at once ------------------------------------------------------------------------
 
 #[test]

@@ -16,7 +16,6 @@ use crate::index::{CHUNK_ROWS_KEPT, Index, KeyId, Seal};
 use crate::log::LogFile;
 
 use super::core::{Core, Side, WriterSide};
-use super::write::PanicGuard;
 
 /// With a smaller budget a seal takes less than waking the thread: whoever appends does it at once.
 const TAIL_BUDGET_MIN: usize = 2 << 10;
@@ -187,10 +186,11 @@ impl Core {
                 if side.log.check_writable().is_err() {
                     return false;
                 }
-                let guard = PanicGuard { side };
-                let done = change(guard.side);
-                self.keeper.note(guard.side);
-                done
+                side.guarded(|side| {
+                    let done = change(side);
+                    self.keeper.note(side);
+                    done
+                })
             }
             _ => true,
         }

@@ -193,38 +193,44 @@ impl Core {
     }
 }
 
-/// Poisons the writer if it is dropped by a panic: log and index may disagree then.
-pub(super) struct PanicGuard<'a> {
-    pub(super) side: &'a mut WriterSide,
-}
+/// Poisons the writer when a panic drops it: log and index may disagree then.
+struct PanicGuard<'a>(&'a mut WriterSide);
 
 impl Drop for PanicGuard<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            let error = std::io::Error::other("a panic in the write path");
-            self.side.log.poison("a commit", error);
-        }
+        let error = std::io::Error::other("a panic in the write path");
+        self.0.log.poison("a commit", error);
     }
 }
 
 impl WriterSide {
+    /// Runs `change`; a panic in it poisons the writer. One that was on its way already does not: a
+    /// destructor may append.
+    #[inline]
+    pub(super) fn guarded<T>(&mut self, change: impl FnOnce(&mut WriterSide) -> T) -> T {
+        let guard = PanicGuard(self);
+        let result = change(&mut *guard.0);
+        std::mem::forget(guard);
+        result
+    }
+
     /// Writes a group of commits and makes them visible; one result for each, in order.
     pub(crate) fn run_group(&mut self, core: &Core, commits: Vec<Commit<'_>>) -> Vec<Result<u64>> {
-        let guard = PanicGuard { side: self };
-        let side = &mut *guard.side;
-        if let Err(error) = side.before_group(core) {
-            return vec![Err(error); commits.len()];
-        }
-        let full = core.config.durability == Durability::Full;
-        let results = side.write_commits(commits, full);
-        if full {
-            core.publish_durable(side.log.durable_len());
-        }
-        if side.checkpoint_is_due() && side.log.check_writable().is_ok() {
-            side.write_due_checkpoint();
-        }
-        core.note(side);
-        results
+        self.guarded(|side| {
+            if let Err(error) = side.before_group(core) {
+                return vec![Err(error); commits.len()];
+            }
+            let full = core.config.durability == Durability::Full;
+            let results = side.write_commits(commits, full);
+            if full {
+                core.publish_durable(side.log.durable_len());
+            }
+            if side.checkpoint_is_due() && side.log.check_writable().is_ok() {
+                side.write_due_checkpoint();
+            }
+            core.note(side);
+            results
+        })
     }
 
     /// Frames commits and the seals that are due, writes them, syncs them if `sync`, applies them
@@ -325,26 +331,26 @@ impl WriterSide {
             let mut results = self.run_group(core, vec![Commit::new(vec![op])]);
             return results.pop().unwrap_or(Err(SynaError::Closed));
         }
-        let guard = PanicGuard { side: self };
-        let side = &mut *guard.side;
-        side.before_group(core)?;
-        let id = side.index.id_of(key)?;
-        let mark = side.log.mark();
-        let (encoded, len) = value::encode_number(kind, bits);
-        let frame = Frame { kind: Kind::Put, timestamp, flags: 0, key: key.as_bytes() };
-        let offset = side.log.frame(frame, encoded.get(..len).unwrap_or_default(), None);
-        let end = side.log.end();
-        if !side.log.may_stay_buffered()
-            && let Err(failed) = side.log.write_group(mark, &[end])
-        {
-            return Err(failed.error);
-        }
-        side.index.put(id, end.offset, timestamp, StoredAtom::Number(kind, bits));
-        // The caller gives the writer's lock up before anything else is changed.
-        side.index.publish_and_unlock(end.offset);
-        side.write_out_full_buffer();
-        core.note(side);
-        Ok(offset)
+        self.guarded(|side| {
+            side.before_group(core)?;
+            let id = side.index.id_of(key)?;
+            let mark = side.log.mark();
+            let (encoded, len) = value::encode_number(kind, bits);
+            let frame = Frame { kind: Kind::Put, timestamp, flags: 0, key: key.as_bytes() };
+            let offset = side.log.frame(frame, encoded.get(..len).unwrap_or_default(), None);
+            let end = side.log.end();
+            if !side.log.may_stay_buffered()
+                && let Err(failed) = side.log.write_group(mark, &[end])
+            {
+                return Err(failed.error);
+            }
+            side.index.put(id, end.offset, timestamp, StoredAtom::Number(kind, bits));
+            // The caller gives the writer's lock up before anything else is changed.
+            side.index.publish_and_unlock(end.offset);
+            side.write_out_full_buffer();
+            core.note(side);
+            Ok(offset)
+        })
     }
 
     /// The same for several numbers that take effect together.
@@ -358,43 +364,43 @@ impl WriterSide {
             let mut results = self.run_group(core, vec![commit_of_numbers(puts, index)]);
             return results.pop().unwrap_or(Err(SynaError::Closed));
         }
-        let guard = PanicGuard { side: self };
-        let side = &mut *guard.side;
-        side.before_group(core)?;
-        // A rewrite may have put another index in the place of the one they were looked up in.
-        let known = Arc::ptr_eq(index, side.index.index());
-        // Ids are taken before anything is framed: running out of them is no half commit.
-        let ids: Vec<KeyId> = puts
-            .iter()
-            .map(|put| match put.id.filter(|_| known) {
-                Some(id) => Ok(id),
-                None => side.index.id_of(put.key),
-            })
-            .collect::<Result<_>>()?;
-        let mark = side.log.mark();
-        let mut batch = side.log.begin_batch();
-        for put in puts {
-            let (encoded, len) = value::encode_number(put.kind, put.bits);
-            let (timestamp, key) = (put.timestamp, put.key.as_bytes());
-            let frame = Frame { kind: Kind::Put, timestamp, flags: 0, key };
-            side.log.frame(frame, encoded.get(..len).unwrap_or_default(), Some(&mut batch));
-        }
-        side.log.end_batch(batch, now());
-        let end = side.log.end();
-        if !side.log.may_stay_buffered()
-            && let Err(failed) = side.log.write_group(mark, &[end])
-        {
-            return Err(failed.error);
-        }
-        for (put, id) in puts.iter().zip(ids) {
-            let atom = StoredAtom::Number(put.kind, put.bits);
-            side.index.put(id, end.offset, put.timestamp, atom);
-        }
-        // The caller gives the writer's lock up before anything else is changed.
-        side.index.publish_and_unlock(end.offset);
-        side.write_out_full_buffer();
-        core.note(side);
-        Ok(mark.end.offset)
+        self.guarded(|side| {
+            side.before_group(core)?;
+            // A rewrite may have put another index in the place of the one they were looked up in.
+            let known = Arc::ptr_eq(index, side.index.index());
+            // Ids are taken before anything is framed: running out of them is no half commit.
+            let ids: Vec<KeyId> = puts
+                .iter()
+                .map(|put| match put.id.filter(|_| known) {
+                    Some(id) => Ok(id),
+                    None => side.index.id_of(put.key),
+                })
+                .collect::<Result<_>>()?;
+            let mark = side.log.mark();
+            let mut batch = side.log.begin_batch();
+            for put in puts {
+                let (encoded, len) = value::encode_number(put.kind, put.bits);
+                let (timestamp, key) = (put.timestamp, put.key.as_bytes());
+                let frame = Frame { kind: Kind::Put, timestamp, flags: 0, key };
+                side.log.frame(frame, encoded.get(..len).unwrap_or_default(), Some(&mut batch));
+            }
+            side.log.end_batch(batch, now());
+            let end = side.log.end();
+            if !side.log.may_stay_buffered()
+                && let Err(failed) = side.log.write_group(mark, &[end])
+            {
+                return Err(failed.error);
+            }
+            for (put, id) in puts.iter().zip(ids) {
+                let atom = StoredAtom::Number(put.kind, put.bits);
+                side.index.put(id, end.offset, put.timestamp, atom);
+            }
+            // The caller gives the writer's lock up before anything else is changed.
+            side.index.publish_and_unlock(end.offset);
+            side.write_out_full_buffer();
+            core.note(side);
+            Ok(mark.end.offset)
+        })
     }
 
     /// What can refuse a group before anything of it is framed.
