@@ -71,7 +71,7 @@ impl SealQueue {
     }
 }
 
-/// A class for every power of two: growth by doubling always moves a tail to the next one.
+/// A class for every power of two: room for more is always made up to the next one.
 fn class_of(bytes: usize) -> usize {
     (usize::BITS - bytes.leading_zeros()) as usize
 }

@@ -65,14 +65,20 @@ impl NumberRows {
     }
 }
 
+/// The room that is made for so many rows when there is none left: a power of two, also behind a
+/// tail that came with just its rows. So no tail grows beyond a power of two without the history's
+/// lock, where its memory is counted and the tail filed for sealing.
+fn room_for(rows: usize) -> usize {
+    rows.checked_next_power_of_two().unwrap_or(rows).max(ROOM_MIN)
+}
+
 impl Tail {
     /// Adds a point behind the `len` points of the tail.
     pub(crate) fn push(&mut self, len: usize, timestamp: i64, atom: StoredAtom<'_>) {
         match (&mut *self, atom) {
             (Tail::Numbers { kind, rows }, StoredAtom::Number(other, bits)) if *kind == other => {
                 if rows.room() == len {
-                    let room = len.saturating_mul(2).max(ROOM_MIN);
-                    *rows = NumberRows::filled(room, rows.iter(0..len));
+                    *rows = NumberRows::filled(room_for(len.saturating_add(1)), rows.iter(0..len));
                 }
                 rows.set(len, timestamp, bits);
             }
@@ -120,9 +126,8 @@ impl Tail {
             }
             return;
         }
-        let room = end.checked_next_power_of_two().unwrap_or(end).max(ROOM_MIN);
         let before = self.numbers(len);
-        let rows = NumberRows::filled(room, before.chain(numbers(points)));
+        let rows = NumberRows::filled(room_for(end), before.chain(numbers(points)));
         *self = Tail::Numbers { kind, rows };
     }
 

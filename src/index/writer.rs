@@ -718,4 +718,37 @@ mod tests {
         put(&mut writer, ids[0], commit);
         assert!(writer.accounts.with_past.is_empty());
     }
+
+    /// Tails taken over from a checkpoint have room for just their points. Doubled as they were, they
+    /// passed the size from which they may be sealed without anybody looking: over budget a key held
+    /// up to 62 points in memory instead of 32.
+    #[test]
+    fn a_tail_over_budget_is_sealed_from_33_points_on_whatever_it_began_with() {
+        for (first, more) in (1..=32).flat_map(|first| [(first, 1), (first, 7)]) {
+            let points = |rows: std::ops::Range<i64>| {
+                let mut points = Points::new();
+                rows.for_each(|row| points.push_number(row, AtomKind::Int, 0));
+                points
+            };
+            let mut writer = IndexWriter::new(Arc::new(Index::new(0)), 0);
+            let (segments, tail) = (Segments::default(), Tail::of(points(0..first)));
+            let latest = Latest::Number { timestamp: first - 1, kind: AtomKind::Int, bits: 0 };
+            let rows = (0, first.cast_unsigned());
+            writer.restore("key", 8, rows, segments, tail, latest).unwrap();
+            writer.publish(8);
+            let mut commit = 8;
+            while writer.index.slot(0).unwrap().versions.newest().rows <= SEAL_ROWS_MIN as u64 {
+                assert!(writer.take_due().is_empty(), "{first} and {more} each");
+                commit += 8;
+                if more == 1 {
+                    put(&mut writer, 0, commit);
+                } else {
+                    let next = writer.index.slot(0).unwrap().versions.newest().rows;
+                    writer.add_points(0, commit, next, &points(0..more));
+                    writer.publish(commit);
+                }
+            }
+            assert_eq!(writer.take_due(), [0], "{first} and {more} each");
+        }
+    }
 }
