@@ -159,6 +159,12 @@ impl History {
         self.past.is_some()
     }
 
+    /// How many versions and lives are kept for them.
+    #[cfg(test)]
+    pub(crate) fn kept(&self) -> usize {
+        self.past.as_ref().map_or(0, |past| past.versions.len() + past.lives.len())
+    }
+
     /// Keeps a version that is about to leave the key's cell.
     pub(crate) fn keep_version(&mut self, version: Version) {
         self.past.get_or_insert_default().versions.push(version);
@@ -173,32 +179,30 @@ impl History {
     }
 
     /// Drops what no reader can ask for any more. `newer` and `older` are the versions in the key's
-    /// cell, `oldest_snapshot` is the oldest commit a snapshot is held of, `None` if there is none.
-    /// Returns whether anything is left.
+    /// cell, `held` the commits that snapshots are held of, in order. Returns how many versions and
+    /// lives are left.
     pub(crate) fn forget_past(
         &mut self,
         (newer, older): (Version, Version),
         published: u64,
-        oldest_snapshot: Option<u64>,
-    ) -> bool {
-        let Some(past) = &mut self.past else { return false };
-        let older_is_needed =
-            newer.since > published || oldest_snapshot.is_some_and(|s| s < newer.since);
-        match oldest_snapshot {
-            None => past.versions.clear(),
-            Some(oldest) => {
-                // The newest version at or below the oldest snapshot is the first one needed.
-                let needed = past.versions.partition_point(|v| v.since <= oldest).saturating_sub(1);
-                past.versions.drain(..needed);
-            }
-        }
+        held: &[u64],
+    ) -> usize {
+        let Some(past) = &mut self.past else { return 0 };
+        let is_held = |from: u64, to: u64| {
+            held.get(held.partition_point(|commit| *commit < from)).is_some_and(|c| *c < to)
+        };
+        let older_is_needed = newer.since > published || is_held(older.since, newer.since);
+        // A version holds until the next one.
+        let next = past.versions.iter().skip(1).map(|version| version.since).chain([older.since]);
+        let mut next = next.collect::<Vec<_>>().into_iter();
+        past.versions.retain(|version| is_held(version.since, next.next().unwrap_or(0)));
         let versions = &past.versions;
         past.lives.retain(|(live_from, _)| {
             (older_is_needed && older.live_from == *live_from && older.len() > 0)
                 || versions.iter().any(|v| v.live_from == *live_from && v.len() > 0)
         });
-        let left = !(past.versions.is_empty() && past.lives.is_empty());
-        if !left {
+        let left = past.versions.len() + past.lives.len();
+        if left == 0 {
             self.past = None;
         }
         left
@@ -252,11 +256,13 @@ mod tests {
             assert_eq!(history.version_at(cell, commit * 8 + 7).len(), commit);
         }
         assert_eq!(history.version_at(cell, 7).len(), 0);
-        // A snapshot of commit 16 needs the version of commit 16 and all after it.
-        assert!(history.forget_past(cell, 49 * 8, Some(16 * 8)));
-        assert_eq!(history.version_at(cell, 16 * 8).len(), 16);
+        // Snapshots of commits 16 and 20 need the versions of these; the cell has the others.
+        assert_eq!(history.forget_past(cell, 49 * 8, &[16 * 8, 20 * 8, 48 * 8]), 2);
+        for commit in [16, 20, 48, 49] {
+            assert_eq!(history.version_at(cell, commit * 8).len(), commit);
+        }
         assert_eq!(history.version_at(cell, 15 * 8).len(), 0);
-        assert!(!history.forget_past(cell, 49 * 8, None));
+        assert_eq!(history.forget_past(cell, 49 * 8, &[]), 0);
         assert_eq!(history.version_at(cell, 49 * 8).len(), 49);
     }
 
@@ -271,9 +277,9 @@ mod tests {
         assert_eq!(seen.len(), 2);
         let rows = history.rows_of(seen, 2).unwrap();
         assert_eq!(rows.tail.slice(0..rows.tail_len(seen.rows)).bits(), [1, 2]);
-        assert!(history.forget_past(cell, 16, None), "the tombstone is not published yet");
+        assert_eq!(history.forget_past(cell, 16, &[]), 1, "the tombstone is not published yet");
         assert!(history.rows_of(seen, 2).is_some());
-        assert!(!history.forget_past(cell, 24, None));
+        assert_eq!(history.forget_past(cell, 24, &[]), 0);
         assert!(history.rows_of(seen, 2).is_none());
     }
 }

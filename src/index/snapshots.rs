@@ -26,9 +26,9 @@ impl Snapshots {
         self.newest.load(Ordering::Relaxed)
     }
 
-    /// The oldest held commit.
-    pub(crate) fn oldest(&self) -> Option<u64> {
-        self.held.lock().keys().next().copied()
+    /// The held commits, oldest first.
+    pub(crate) fn held(&self) -> Vec<u64> {
+        self.held.lock().keys().copied().collect()
     }
 
     /// Holds the commit that is published now.

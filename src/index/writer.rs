@@ -70,13 +70,15 @@ struct Accounts {
     due: Vec<KeyId>,
     /// Keys that hold something only for readers of older commits.
     with_past: Vec<KeyId>,
+    /// The versions and lives kept for these: those left at the last look, and those kept since.
+    kept: usize,
     /// At so many of them the next look for what can be forgotten is due.
     forget_at: usize,
     /// Bytes in the log that no reader of the newest commit needs.
     replaced_bytes: u64,
 }
 
-/// Fewer keys with a past than this are left alone while snapshots are held.
+/// Fewer versions and lives than this are left alone while snapshots are held.
 const FORGET_MIN: usize = 64;
 
 /// What the latest value of a stored atom is.
@@ -97,6 +99,7 @@ impl IndexWriter {
             queue: SealQueue::default(),
             due: Vec::new(),
             with_past: Vec::new(),
+            kept: 0,
             forget_at: FORGET_MIN,
             replaced_bytes: 0,
         };
@@ -173,6 +176,7 @@ impl IndexWriter {
         let (newer, older) = slot.versions.own_pair();
         if !steps_freely(index, published, newer, older) {
             history.keep_version(older);
+            accounts.kept += 1;
         }
         let mut version = Version { since: commit_end, ..newer };
         let latest = change(accounts, index, &mut history, &mut version);
@@ -384,6 +388,7 @@ impl IndexWriter {
                 let tail = history.rows.tail_len(version.rows) as u64;
                 accounts.replaced_bytes += bytes + tail * (40 + key_len).next_multiple_of(8);
                 history.end_life(version.live_from, version.rows);
+                accounts.kept += 1;
                 version.live_from = version.rows;
                 index.live_keys.store(index.live_keys() - 1, Ordering::Relaxed);
                 index.live_rows.store(index.live_rows() - rows, Ordering::Relaxed);
@@ -438,9 +443,9 @@ impl IndexWriter {
     #[inline]
     fn forget_what_nobody_needs(&mut self, commit_end: u64) {
         // While snapshots are held, a look at every key with a past at each commit would cost more
-        // than the commit; so their number has to double before the next one.
-        let len = self.accounts.with_past.len();
-        if len > 0 && (len >= self.accounts.forget_at || self.index.snapshots.newest() == 0) {
+        // than the commit; so what is kept has to double before the next one.
+        let kept = self.accounts.kept;
+        if kept > 0 && (kept >= self.accounts.forget_at || self.index.snapshots.newest() == 0) {
             self.forget_past(commit_end);
         }
     }
@@ -448,13 +453,17 @@ impl IndexWriter {
     #[cold]
     fn forget_past(&mut self, published: u64) {
         let IndexWriter { index, accounts, .. } = self;
-        let oldest = index.snapshots.oldest();
+        let held = index.snapshots.held();
+        accounts.kept = 0;
+        let kept = &mut accounts.kept;
         accounts.with_past.retain(|id| {
-            index.slots.get(*id).is_some_and(|slot| {
-                slot.history.lock().forget_past(slot.versions.own_pair(), published, oldest)
-            })
+            let Some(slot) = index.slots.get(*id) else { return false };
+            let versions = slot.versions.own_pair();
+            let left = slot.history.lock().forget_past(versions, published, &held);
+            *kept += left;
+            left > 0
         });
-        accounts.forget_at = (accounts.with_past.len() * 2).max(FORGET_MIN);
+        accounts.forget_at = (accounts.kept * 2).max(FORGET_MIN);
     }
 
     /// The keys to be sealed now: full tails, and the largest ones while memory is over budget.
@@ -691,6 +700,28 @@ mod tests {
         put(&mut writer, id, 20_000);
         assert!(!writer.index.slot(id).unwrap().history.lock().has_past());
         assert!(writer.accounts.with_past.is_empty());
+    }
+
+    /// While a snapshot was held, versions kept for others stayed until 64 keys had some: a reader
+    /// beside the writer of one key cost memory for as long as somebody else held an old snapshot.
+    #[test]
+    fn versions_kept_for_short_snapshots_are_forgotten_while_an_old_one_is_held() {
+        let mut writer = IndexWriter::new(Arc::new(Index::new(0)), usize::MAX);
+        let id = writer.id_of("key").unwrap();
+        put(&mut writer, id, 8);
+        put(&mut writer, id, 16);
+        let old = writer.index.pin();
+        for commit in 2..10_000 {
+            let pin = writer.index.pin();
+            put(&mut writer, id, commit * 16);
+            put(&mut writer, id, commit * 16 + 8);
+            writer.index.unpin(pin);
+            assert!(writer.accounts.kept <= FORGET_MIN, "{} at {commit}", writer.accounts.kept);
+        }
+        let slot = writer.index.slot(id).unwrap();
+        assert_eq!(slot.version_at(old.commit_end).len(), 2);
+        assert!(slot.history.lock().kept() <= FORGET_MIN);
+        writer.index.unpin(old);
     }
 
     #[test]
