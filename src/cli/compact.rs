@@ -24,7 +24,7 @@ pub(crate) fn run(args: &Args, streams: &mut Streams<'_>) -> Result<(), CliError
     let config = DbConfig::default().with_create(Create::Never);
     let db = SynaDB::with_config(&args.file, config)?;
     let mut bar = Bar::bytes(streams);
-    let report = db.compact_with(&mut bar.callback())?;
+    let report = db.compact_with(&mut bar.rewrite_callback())?;
     drop(bar);
     db.close()?;
     let fields = [

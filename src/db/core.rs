@@ -20,8 +20,8 @@ use crate::log::recovery::RecoveryReport;
 use crate::log::{LogFile, LogWriter};
 use crate::storage::{FileIdentity, Medium, Storage};
 
-use super::follower::Follower;
 use super::keeper::Keeper;
+use super::reader_side::ReaderSide;
 use super::write::OwnedCommit;
 
 /// A log file and the index of it. A rewrite makes a new one; whoever reads the old one keeps it.
@@ -67,7 +67,7 @@ impl Drop for Pinned {
 /// What only the thread that changes the database may touch.
 pub(crate) enum Side {
     Writer(WriterSide),
-    Reader(Follower),
+    Reader(ReaderSide),
     Closed,
 }
 
@@ -114,7 +114,7 @@ pub(crate) struct Core {
     /// The count of forks when this was opened.
     pub(crate) forks: u64,
     pub(crate) opened: Instant,
-    /// For a follower: when it last looked, in microseconds since `opened`.
+    /// For a reader of its own: when it last looked, in microseconds since `opened`.
     pub(crate) looked_us: AtomicU64,
     pub(crate) identity: Mutex<FileIdentity>,
 }
@@ -160,7 +160,7 @@ impl Core {
         }
     }
 
-    /// The newest commit that this handle may see: a follower looks for newer ones first, if its
+    /// The newest commit that this handle may see: a reader looks for newer ones first, if its
     /// view is older than it may be.
     #[inline]
     pub(crate) fn look(&self) -> Result<()> {

@@ -2,11 +2,11 @@
 
 mod batch;
 mod core;
-mod follower;
 mod keeper;
 mod open;
 mod opens;
 mod read;
+mod reader_side;
 mod series;
 mod snapshot;
 mod stats;
@@ -35,7 +35,7 @@ pub use values::Values;
 pub(crate) use self::core::{Core, Generation, Pinned, WriterSide};
 pub(crate) use open::no_slot;
 pub(crate) use opens::{also_known_as, no_longer};
-pub(crate) use values::ops_of_points;
+pub(crate) use values::{CHUNK_ROWS_MIN, ops_of_points};
 pub(crate) use write::{Commit, Op, PutValue};
 
 use opens::Open;

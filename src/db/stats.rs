@@ -76,10 +76,10 @@ impl Core {
                 stats.reclaimable_bytes = side.index.replaced_bytes() + side.checkpoint_len;
                 stats.file_bytes = side.log.allocated();
             }
-            Side::Reader(follower) => {
-                stats.tail_bytes = follower.tail_bytes() as u64;
-                stats.durable_offset = follower.durable_len();
-                stats.reclaimable_bytes = follower.replaced_bytes();
+            Side::Reader(reader) => {
+                stats.tail_bytes = reader.tail_bytes() as u64;
+                stats.durable_offset = reader.durable_len();
+                stats.reclaimable_bytes = reader.replaced_bytes();
             }
             Side::Closed => return Err(SynaError::Closed),
         }

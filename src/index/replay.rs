@@ -221,7 +221,10 @@ fn chunk_entry(
     let index = Arc::clone(writer.index());
     let next = index.slot(id).map_or(0, |slot| slot.history.lock().current.rows);
     if first == next || next == 0 {
-        if stays_in_tail(rows, val_len.into()) {
+        // What a rewrite wrote as a chunk need not wait in memory for its neighbours: they are in it.
+        let is_base = offset < log.header().base_end
+            && index.slot(id).is_none_or(|slot| slot.history.lock().rows.tail.len() == 0);
+        if stays_in_tail(rows, val_len.into()) && !is_base {
             let mut points = Points::new();
             chunk.decode(log, 0, u32::MAX, &mut points)?;
             writer.add_points(id, commit_end, first, &points);

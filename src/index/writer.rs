@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
-use crate::atom::AtomKind;
+use crate::atom::{Atom, AtomKind, Point};
 use crate::column::Points;
 use crate::error::{Result, SynaError};
 use crate::format::value::StoredAtom;
@@ -431,22 +431,18 @@ impl IndexWriter {
     /// Bytes of the latest value for a chunk's last row.
     pub(crate) fn latest_of_chunk(chunk: &LoadedChunk, log: &LogFile) -> Result<Latest> {
         let point = chunk.point(log, chunk.header().rows.saturating_sub(1))?;
-        Ok(match point.value {
-            crate::atom::Atom::Float(value) => Latest::Number {
-                timestamp: point.timestamp,
-                kind: AtomKind::Float,
-                bits: value.to_bits(),
-            },
-            crate::atom::Atom::Int(value) => Latest::Number {
-                timestamp: point.timestamp,
-                kind: AtomKind::Int,
-                bits: value.cast_unsigned(),
-            },
-            crate::atom::Atom::Null => {
-                Latest::Number { timestamp: point.timestamp, kind: AtomKind::Null, bits: 0 }
-            }
-            _ => Latest::InHistory,
-        })
+        Ok(latest_of_point(&point))
+    }
+}
+
+/// What the latest value is if it is that of `point`.
+pub(crate) fn latest_of_point(point: &Point) -> Latest {
+    let number = |kind, bits| Latest::Number { timestamp: point.timestamp, kind, bits };
+    match point.value {
+        Atom::Float(value) => number(AtomKind::Float, value.to_bits()),
+        Atom::Int(value) => number(AtomKind::Int, value.cast_unsigned()),
+        Atom::Null => number(AtomKind::Null, 0),
+        Atom::Text(_) | Atom::Bytes(_) => Latest::InHistory,
     }
 }
 

@@ -1,0 +1,422 @@
+//! `optimize` and `retain`: what they keep, what they leave of the file, and that they can be
+//! stopped. That they leave the old file or the new one at every crash is for `crash.rs`, random
+//! histories for `model.rs`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "tests"
+)]
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use synadb::storage::{MemoryStorage, Storage};
+use synadb::{Atom, DbConfig, Durability, OptimizeOptions, Point, RetainPolicy, SynaDB, SynaError};
+
+fn os() -> DbConfig {
+    DbConfig::default().with_durability(Durability::Os)
+}
+
+fn temp() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("optimized.syna");
+    (folder, path)
+}
+
+fn assert_same(found: &[Point], expected: &[Point], what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (row, (a, b)) in found.iter().zip(expected).enumerate() {
+        let same = match (&a.value, &b.value) {
+            (Atom::Float(a), Atom::Float(b)) => a.to_bits() == b.to_bits(),
+            (a, b) => a == b,
+        };
+        assert!(same && a.timestamp == b.timestamp, "{what}, row {row}: {a:?}, not {b:?}");
+    }
+}
+
+/// Every way in which a history can lie in the file, in the order in which it was appended.
+fn varied(db: &SynaDB) -> Vec<(&'static str, Vec<Point>)> {
+    let mut expected: Vec<(&'static str, Vec<Point>)> = Vec::new();
+    let mut add = |key: &'static str, points: Vec<(i64, Atom)>, bulk: bool| {
+        if bulk {
+            let (times, atoms): (Vec<i64>, Vec<Atom>) = points.iter().cloned().unzip();
+            db.append_batch(key, &times, &atoms).unwrap();
+        } else {
+            for (time, atom) in &points {
+                db.append_at(key, *time, atom.clone()).unwrap();
+            }
+        }
+        let points = points.into_iter().map(|(timestamp, value)| Point { timestamp, value });
+        match expected.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, all)) => all.extend(points),
+            None => expected.push((key, points.collect())),
+        }
+    };
+    let floats = |from: i64, count: i64| -> Vec<(i64, Atom)> {
+        (from..from + count).map(|i| (i, Atom::Float(i as f64 / 3.0))).collect()
+    };
+    // Single points that were sealed, a bulk write that is no whole number of blocks, single ones.
+    add("z/floats", floats(0, 20_000), false);
+    add("z/floats", floats(20_000, 30_000), true);
+    add("z/floats", floats(50_000, 77), false);
+    // Nulls in one block only, and a stretch of nothing else.
+    add("nulls", floats(0, 9000), true);
+    add("nulls", (0..20_000).map(|i| (i, Atom::Null)).collect(), true);
+    add("nulls", floats(0, 100), false);
+    let mixed = |i: i64| match i % 5 {
+        0 => Atom::Null,
+        1 => Atom::Float(f64::from_bits(0x7ff8_0000_0000_0000 | i as u64)),
+        2 => Atom::Int(i64::MIN + i),
+        3 => Atom::Text(format!("text {i}")),
+        _ => Atom::Bytes(vec![i as u8; i as usize % 50]),
+    };
+    add("mixed", (0..20_000).map(|i| (-i, mixed(i))).collect(), true);
+    add("mixed", (0..1000).map(|i| (i, mixed(i))).collect(), false);
+    // Kinds one after the other.
+    add("kinds", (0..9000).map(|i| (i, Atom::Int(i))).collect(), true);
+    add("kinds", floats(0, 9000), true);
+    add("kinds", (0..50).map(|i| (i, Atom::Text(format!("{i}")))).collect(), false);
+    // Large values stand alone, with few points before, between and behind.
+    for i in 0..4_i64 {
+        add("large", floats(i * 10, i), false);
+        add("large", vec![(i, Atom::Text("ä".repeat(40_000)))], false);
+        add("large", vec![(i, Atom::Bytes(vec![i as u8; 65_537]))], false);
+    }
+    add("large", floats(0, 40), false);
+    add("few", floats(0, 3), false);
+    add("one", vec![(i64::MIN, Atom::Text(String::new()))], false);
+    // A second life.
+    db.append("again", 1i64).unwrap();
+    db.append_batch("again", &(0..9000).collect::<Vec<_>>(), &vec![1.0; 9000]).unwrap();
+    db.delete("again").unwrap();
+    add("again", floats(0, 5), false);
+    add("many again", Vec::new(), false);
+    db.append_batch("many again", &[1, 2, 3], &[1_i64, 2, 3]).unwrap();
+    db.delete("many again").unwrap();
+    add("many again", floats(0, 20_000), true);
+    for key in 0..30 {
+        db.append(&format!("gone/{key}"), key).unwrap();
+        db.delete(&format!("gone/{key}")).unwrap();
+    }
+    expected.sort_by_key(|(key, _)| *key);
+    expected
+}
+
+fn check(db: &SynaDB, expected: &[(&'static str, Vec<Point>)]) {
+    let keys: Vec<&str> = expected.iter().map(|(key, _)| *key).collect();
+    assert_eq!(db.keys().unwrap(), keys);
+    for (key, points) in expected {
+        assert_same(&db.get_history(key).unwrap(), points, key);
+        assert_same(&[db.get_point(key).unwrap().unwrap()], &points[points.len() - 1..], key);
+    }
+}
+
+#[test]
+fn optimize_keeps_every_live_point_in_its_row_with_its_time() {
+    for tail_budget_bytes in [64 << 20, 4096] {
+        let (_folder, path) = temp();
+        let config = os().with_tail_budget_bytes(tail_budget_bytes);
+        let open = || SynaDB::with_config(&path, config.clone()).unwrap();
+        let mut db = open();
+        let mut expected = varied(&db);
+        check(&db, &expected);
+        let before = db.stats().unwrap();
+        assert!(before.reclaimable_bytes > 500_000, "{before:?}");
+        for round in 0..3 {
+            let snapshot = db.snapshot().unwrap();
+            let held: Vec<_> = expected.clone();
+            let report = db.optimize().unwrap();
+            let points: usize = expected.iter().map(|(_, points)| points.len()).sum();
+            assert_eq!(report.keys, expected.len() as u64);
+            assert_eq!(report.points, points as u64);
+            check(&db, &expected);
+            db.verify().unwrap();
+            let stats = db.stats().unwrap();
+            assert_eq!(stats.reclaimable_bytes, 0, "{stats:?}");
+            assert!(stats.log_bytes < before.log_bytes);
+            // A reader builds the same from the file.
+            check(&SynaDB::open_read_only(&path).unwrap(), &expected);
+            if round == 1 {
+                db.close().unwrap();
+                db = open();
+                check(&db, &expected);
+            }
+            // Every kind of history goes on.
+            for (key, points) in &mut expected {
+                let point = Point { timestamp: 7, value: Atom::Int(round) };
+                db.append_at(key, point.timestamp, point.value.clone()).unwrap();
+                points.push(point);
+            }
+            let times: Vec<i64> = (0..10_000).collect();
+            db.append_batch("large", &times, &vec![0.5; 10_000]).unwrap();
+            let more = times.iter().map(|t| Point { timestamp: *t, value: Atom::Float(0.5) });
+            expected.iter_mut().find(|(key, _)| *key == "large").unwrap().1.extend(more);
+            check(&db, &expected);
+            if round != 1 {
+                for (key, points) in &held {
+                    assert_same(&snapshot.get_history(key).unwrap(), points, key);
+                }
+            }
+            drop(snapshot);
+            db.close().unwrap();
+            db = open();
+            check(&db, &expected);
+            db.verify().unwrap();
+        }
+    }
+}
+
+/// Histories of numbers, however they came, end in as few bytes as one bulk write takes.
+#[test]
+fn the_size_does_not_depend_on_how_points_came() {
+    let times: Vec<i64> = (0..100_000).collect();
+    let values: Vec<f64> = times.iter().map(|t| *t as f64 * 0.25).collect();
+    let mut sizes = Vec::new();
+    for step in [1, 50, 1000, 10_000, 100_000] {
+        let (_folder, path) = temp();
+        let db = SynaDB::with_config(&path, os()).unwrap();
+        for (times, values) in times.chunks(step).zip(values.chunks(step)) {
+            match step {
+                1 => drop(db.append_at("key", times[0], values[0]).unwrap()),
+                _ => drop(db.append_batch("key", times, values).unwrap()),
+            }
+        }
+        let report = db.optimize().unwrap();
+        assert_eq!(db.get_history_floats("key").unwrap(), values);
+        assert_eq!(db.stats().unwrap().chunks, 1, "{step}");
+        // Doing it again changes nothing but the salt.
+        assert_eq!(db.optimize().unwrap().bytes_after, report.bytes_after);
+        sizes.push(report.bytes_after);
+    }
+    assert!(sizes.iter().all(|size| *size == sizes[0]), "{sizes:?}");
+    assert!(sizes[0] < 100_000 * 16 + 20_000, "{sizes:?}");
+}
+
+/// A chunk of blocks that could be copied is not decoded because of some points before it: the run
+/// of whole blocks stays, byte for byte.
+#[test]
+fn long_runs_of_full_blocks_are_copied_as_they_are() {
+    let (_folder, path) = temp();
+    let db = SynaDB::with_config(&path, os()).unwrap();
+    let floats = |count: usize| -> (Vec<i64>, Vec<f64>) {
+        ((0..count as i64).collect(), (0..count).map(|i| (i as f64).sqrt()).collect())
+    };
+    let (times, values) = floats(100);
+    db.append_batch("key", &times, &values).unwrap();
+    let (times, values) = floats(100 * 8192);
+    db.append_batch("key", &times, &values).unwrap();
+    let (times, values) = floats(5);
+    db.append_batch("key", &times, &values).unwrap();
+    let history = db.get_history("key").unwrap();
+    let stretch = &fs::read(&path).unwrap()[1 << 20..2 << 20];
+    let holds = |bytes: &[u8], part: &[u8]| {
+        let probe = &part[..64];
+        bytes.windows(64).step_by(8).any(|window| window == probe)
+            && bytes.windows(64).step_by(8).position(|w| w == probe).is_some_and(|at| {
+                let from = at * 8;
+                bytes.get(from..from + part.len()) == Some(part)
+            })
+    };
+    assert!(holds(&fs::read(&path).unwrap(), stretch));
+    db.optimize().unwrap();
+    assert!(holds(&fs::read(&path).unwrap(), stretch), "the blocks were encoded anew");
+    assert_same(&db.get_history("key").unwrap(), &history, "key");
+    assert_eq!(db.stats().unwrap().chunks, 2);
+}
+
+#[test]
+fn retain_drops_leading_rows_only_and_the_first_rule_decides() {
+    let (_folder, path) = temp();
+    let db = SynaDB::with_config(&path, os()).unwrap();
+    let expected = varied(&db);
+    // Times of this key go back: what comes behind the first late enough point stays.
+    for time in [5, 1, 9, 2, 3] {
+        db.append_at("times", time, time).unwrap();
+    }
+    let policy = RetainPolicy::new()
+        .last("z/*", 10_001)
+        .unwrap()
+        .since("times", 6)
+        .unwrap()
+        .last("m*", 3)
+        .unwrap()
+        .last("one", 0)
+        .unwrap()
+        .since("few", 1_000_000)
+        .unwrap()
+        .last("large", 45)
+        .unwrap()
+        .last("z/*", 1)
+        .unwrap();
+    db.retain(&policy).unwrap();
+    for round in 0..2 {
+        let db = match round {
+            0 => db.clone(),
+            _ => SynaDB::open_read_only(&path).unwrap(),
+        };
+        let tail = |key: &str, count: usize| {
+            let all = &expected.iter().find(|(known, _)| *known == key).unwrap().1;
+            assert_same(&db.get_history(key).unwrap(), &all[all.len() - count..], key);
+        };
+        tail("z/floats", 10_001);
+        tail("mixed", 3);
+        tail("many again", 3);
+        tail("large", 45);
+        tail("nulls", 29_100);
+        let times: Vec<i64> =
+            db.get_history("times").unwrap().iter().map(|point| point.timestamp).collect();
+        assert_eq!(times, [9, 2, 3]);
+        assert!(!db.exists("one").unwrap() && !db.exists("few").unwrap());
+        db.verify().unwrap();
+    }
+    // What is left goes on, whatever it is.
+    for key in ["one", "few", "large", "mixed", "times"] {
+        let before = db.len(key).unwrap();
+        for i in 0..100 {
+            db.append_at(key, i, i).unwrap();
+        }
+        db.append_batch(key, &(0..9000).collect::<Vec<_>>(), &vec![2.0; 9000]).unwrap();
+        assert_eq!(db.len(key).unwrap(), before + 9100);
+    }
+    db.close().unwrap();
+    let db = SynaDB::with_config(&path, os()).unwrap();
+    assert_eq!(db.len("one").unwrap(), 9100);
+    assert_eq!(db.len("mixed").unwrap(), 9103);
+    db.verify().unwrap();
+    db.optimize().unwrap();
+    assert_eq!(db.len("large").unwrap(), 45 + 9100);
+    db.verify().unwrap();
+}
+
+/// A large value that is the first row kept stands in a chunk of its own, which no seal may take in:
+/// points that are to share a chunk have at most 64 KiB.
+#[test]
+fn a_large_value_at_the_beginning_does_not_hinder_sealing() {
+    let (_folder, path) = temp();
+    let config = os().with_tail_budget_bytes(1024);
+    let db = SynaDB::with_config(&path, config.clone()).unwrap();
+    for i in 0..10_i64 {
+        db.append_at("key", i, i).unwrap();
+    }
+    let large = Atom::Bytes(vec![7; 70_000]);
+    db.append_at("key", 10, large.clone()).unwrap();
+    db.retain(&RetainPolicy::new().last("key", 1).unwrap()).unwrap();
+    assert_eq!(db.get("key").unwrap(), Some(large.clone()));
+    for i in 0..40_i64 {
+        db.append_at("key", i, Atom::Bytes(vec![i as u8; 60_000])).unwrap();
+    }
+    db.append("other", 1i64).unwrap();
+    let stats = db.stats().unwrap();
+    assert!(stats.tail_points < 40, "nothing was sealed: {stats:?}");
+    assert_eq!(db.len("key").unwrap(), 41);
+    db.close().unwrap();
+    let db = SynaDB::with_config(&path, config).unwrap();
+    assert_eq!(db.get_history("key").unwrap()[0].value, large);
+    db.verify().unwrap();
+    db.optimize().unwrap();
+    assert_eq!(db.get_history("key").unwrap()[0].value, large);
+    db.verify().unwrap();
+}
+
+#[test]
+fn a_cancelled_rewrite_leaves_the_file_as_it_was() {
+    let (folder, path) = temp();
+    let db = SynaDB::with_config(&path, os()).unwrap();
+    let expected = varied(&db);
+    db.sync().unwrap();
+    let before = fs::read(&path).unwrap();
+    let options = OptimizeOptions::default();
+    let policy = RetainPolicy::new().last("*", 1).unwrap();
+    for rewrite in 0..3 {
+        let mut cancelled = 0;
+        for calls in 1.. {
+            let mut left = calls;
+            let mut progress = |progress: synadb::Progress| {
+                assert!(progress.done_bytes <= progress.total_bytes);
+                left -= 1;
+                if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            let result = match rewrite {
+                0 => db.optimize_with(&options, &mut progress),
+                1 => db.retain_with(&policy, &mut progress),
+                _ => db.compact_with(&mut progress),
+            };
+            let Err(error) = result else { break };
+            assert!(matches!(error, SynaError::Cancelled), "{error}");
+            cancelled += 1;
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a file is left");
+            if rewrite == 0 {
+                assert!(fs::read(&path).unwrap() == before, "the file was changed");
+                check(&db, &expected);
+            }
+        }
+        assert!(cancelled > 1, "rewrite {rewrite}");
+        db.verify().unwrap();
+    }
+    assert!(db.keys().unwrap().iter().all(|key| db.len(key).unwrap() == 1));
+}
+
+/// What is appended while a rewrite runs is kept whole, deletions too.
+#[test]
+fn appends_beside_a_rewrite_are_kept() {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    for which in 0..2 {
+        let name = format!("/{which}.syna");
+        let db = SynaDB::with_storage(Arc::clone(&storage), &name, os()).unwrap();
+        for key in ["kept", "deleted", "cut", "gone", "back"] {
+            db.append_batch(key, &[1, 2, 3], &[1_i64, 2, 3]).unwrap();
+        }
+        db.append_batch("long", &(0..20_000).collect::<Vec<_>>(), &vec![1.5; 20_000]).unwrap();
+        let mut told = 0;
+        let mut during = |_| {
+            assert!(matches!(db.optimize(), Err(SynaError::Busy)));
+            if told == 0 {
+                db.append("kept", 4i64).unwrap();
+                db.delete("deleted").unwrap();
+                db.append("gone", 4i64).unwrap();
+                db.delete("back").unwrap();
+                db.append("back", 9i64).unwrap();
+                db.append("new", Atom::Text("x".repeat(70_000))).unwrap();
+                let times: Vec<i64> = (0..100).collect();
+                db.append_batch("long", &times, &vec![2.5; 100]).unwrap();
+                db.append_batch("long", &(0..9000).collect::<Vec<_>>(), &vec![3.5; 9000]).unwrap();
+                let mut batch = db.batch();
+                batch.append("kept", 5i64).unwrap();
+                batch.append("cut", 5i64).unwrap();
+                batch.commit().unwrap();
+            }
+            told += 1;
+            ControlFlow::Continue(())
+        };
+        if which == 0 {
+            db.optimize_with(&OptimizeOptions::default(), &mut during).unwrap();
+        } else {
+            let policy = RetainPolicy::new().last("gone", 0).unwrap().last("cut", 1).unwrap();
+            db.retain_with(&policy, &mut during).unwrap();
+        }
+        for db in
+            [db.clone(), SynaDB::read_only_with_storage(Arc::clone(&storage), &name, os()).unwrap()]
+        {
+            let len = |key: &str| db.len(key).unwrap();
+            assert_eq!(len("kept"), 5);
+            assert!(!db.exists("deleted").unwrap());
+            assert_eq!(len("gone"), if which == 0 { 4 } else { 1 });
+            assert_eq!(len("cut"), if which == 0 { 4 } else { 2 });
+            assert_eq!((len("back"), db.get("back").unwrap()), (1, Some(Atom::Int(9))));
+            assert_eq!(len("new"), 1);
+            let floats = db.get_history_floats("long").unwrap();
+            assert_eq!(floats.len(), 29_100);
+            assert_eq!((floats[19_999], floats[20_000], floats[20_100]), (1.5, 2.5, 3.5));
+            db.verify().unwrap();
+        }
+        db.close().unwrap();
+        let db = SynaDB::with_storage(Arc::clone(&storage), &name, os()).unwrap();
+        assert_eq!(db.len("long").unwrap(), 29_100);
+        db.verify().unwrap();
+        db.close().unwrap();
+    }
+}
