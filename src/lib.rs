@@ -58,7 +58,10 @@ mod registry;
 
 pub use atom::{Atom, AtomKind, Point};
 pub use config::{Create, DbConfig, Durability};
-pub use db::{Batch, Series, Snapshot, Stats, SynaDB, Values};
+pub use db::{
+    Appended, Batch, Change, Cursor, FollowFrom, FollowedCommit, Follower, Series, Snapshot, Stats,
+    SynaDB, Values,
+};
 pub use error::{Result, SharedIo, SynaError};
 pub use log::recovery::RecoveryReport;
 pub use maintenance::{

@@ -110,7 +110,7 @@ fn worker() {
                     1 => drop(db.optimize().unwrap()),
                     2 => {
                         let policy = RetainPolicy::new().last("*/chunk", 1000).unwrap();
-                        drop(db.retain(&policy).unwrap());
+                        db.retain(&policy).unwrap();
                     }
                     3 => db.checkpoint().unwrap(),
                     _ => db.sync().unwrap(),

@@ -136,6 +136,7 @@ fn all_valid(rows: u32, offset: u64) -> MergedColumn {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "small numbers")]
 mod tests {
     use proptest::prelude::*;
 

@@ -20,6 +20,7 @@ use crate::log::recovery::RecoveryReport;
 use crate::log::{LogFile, LogWriter};
 use crate::storage::{FileIdentity, Medium, Storage};
 
+use super::follow::Followers;
 use super::keeper::Keeper;
 use super::reader_side::ReaderSide;
 use super::write::OwnedCommit;
@@ -109,6 +110,7 @@ pub(crate) struct Core {
     /// At most one explicit sync at a time runs outside the lock.
     pub(crate) syncing: Mutex<()>,
     pub(crate) rewriting: AtomicBool,
+    pub(crate) followers: Followers,
     pub(crate) detached: AtomicBool,
     pub(crate) keeper: Keeper,
     /// The count of forks when this was opened.

@@ -2,6 +2,7 @@
 
 mod batch;
 mod core;
+mod follow;
 mod keeper;
 mod open;
 mod opens;
@@ -27,6 +28,7 @@ use crate::log::recovery::RecoveryReport;
 use crate::storage::{FileIdentity, FileStorage, MemoryStorage, Storage};
 
 pub use batch::Batch;
+pub use follow::{Appended, Change, Cursor, FollowFrom, FollowedCommit, Follower};
 pub use series::Series;
 pub use snapshot::Snapshot;
 pub use stats::Stats;

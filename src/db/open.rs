@@ -336,6 +336,7 @@ fn new_core(
         },
         syncing: Mutex::new(()),
         rewriting: AtomicBool::new(false),
+        followers: Mutex::default(),
         detached: AtomicBool::new(false),
         keeper: Keeper::new(),
         forks: fork::count(),

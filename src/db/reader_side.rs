@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::error::{Result, SynaError};
+use crate::format::entry::Position;
 use crate::index::{IndexWriter, Replay};
 use crate::log::recovery::{self, RecoveryReport};
 use crate::log::{LogFile, Scanner};
@@ -85,6 +86,11 @@ impl ReaderSide {
 
     pub(crate) fn generation(&self) -> Arc<Generation> {
         Arc::clone(&self.generation)
+    }
+
+    /// Where the newest commit ends.
+    pub(crate) fn commit(&self) -> Position {
+        self.replay.commit()
     }
 
     /// How much is known to be durable.
@@ -240,6 +246,7 @@ impl Core {
 
     /// Puts a newer generation in the place of the current one.
     pub(crate) fn replace_generation(&self, next: Arc<Generation>) {
+        super::follow::tell(&self.followers, &next);
         let old = self.generation.swap(next);
         old.superseded.store(true, Ordering::Release);
     }

@@ -4,9 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use crate::column::Points;
 use crate::error::{Result, SynaError};
-use crate::format::checksum::extend;
 use crate::format::chunk::ChunkHeader;
-use crate::format::entry::{Position, flags};
+use crate::format::entry::{CommitValue, Position, flags};
 use crate::format::value;
 use crate::log::{Content, Entry, INLINE_VALUE_MAX, LogFile};
 
@@ -44,9 +43,8 @@ enum MemberContent {
 }
 
 struct OpenBatch {
-    first: u64,
-    count: u32,
-    crc: u32,
+    /// What its commit entry has to say.
+    seen: CommitValue,
     members: Vec<Member>,
 }
 
@@ -96,9 +94,7 @@ impl Replay {
         if let Content::Commit(commit) = entry.content {
             let batch = self.batch.take();
             let batch = batch.ok_or_else(|| damaged("a commit entry without a batch"))?;
-            if (batch.first, batch.count, batch.crc)
-                != (commit.first, commit.count, commit.members_crc)
-            {
+            if batch.seen != commit {
                 return Err(damaged("a commit entry of another batch"));
             }
             let end = entry.end.offset;
@@ -127,13 +123,10 @@ impl Replay {
             return Ok(ReplayStep::Commit);
         }
         let batch = self.batch.get_or_insert_with(|| OpenBatch {
-            first: entry.offset,
-            count: 0,
-            crc: 0,
+            seen: CommitValue { first: entry.offset, count: 0, members_crc: 0 },
             members: Vec::new(),
         });
-        batch.count = batch.count.saturating_add(1);
-        batch.crc = extend(batch.crc, &entry.header.body_crc.to_le_bytes());
+        batch.seen.add_member(entry.header.body_crc);
         if !matches!(entry.content, Content::Checkpoint(_) | Content::Ignorable) {
             batch.members.push(Member::of(entry.offset, &entry));
         }
