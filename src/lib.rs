@@ -59,8 +59,8 @@ mod registry;
 pub use atom::{Atom, AtomKind, Point};
 pub use config::{Create, DbConfig, Durability};
 pub use db::{
-    Appended, Batch, Change, Cursor, FollowFrom, FollowedCommit, Follower, Series, Snapshot, Stats,
-    SynaDB, Values,
+    Appended, Batch, Change, Cursor, EncodingUse, FollowFrom, FollowedCommit, Follower, Series,
+    Snapshot, Stats, SynaDB, Values,
 };
 pub use error::{Result, SharedIo, SynaError};
 pub use log::recovery::RecoveryReport;

@@ -3,6 +3,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
     clippy::print_stdout,
@@ -323,12 +324,18 @@ impl Run {
                 }
             }
             Step::Checkpoint => db.checkpoint().unwrap(),
-            Step::Compact => self.rewrite(|db| drop(db.compact().unwrap())),
-            Step::Optimize => self.rewrite(|db| drop(db.optimize().unwrap())),
+            Step::Compact => self.rewrite(|db| {
+                db.compact().unwrap();
+            }),
+            Step::Optimize => self.rewrite(|db| {
+                db.optimize().unwrap();
+            }),
             Step::Retain { key, rows } => {
                 let key = key_name(key);
                 let policy = RetainPolicy::new().last(&key, rows).unwrap();
-                self.rewrite(|db| drop(db.retain(&policy).unwrap()));
+                self.rewrite(|db| {
+                    db.retain(&policy).unwrap();
+                });
                 if rows == 0 {
                     self.live.remove(&key);
                 }
@@ -633,7 +640,7 @@ fn writer() {
             "optimize" => drop(db.optimize().unwrap()),
             "retain" => {
                 let policy = RetainPolicy::new().last("*", 100).unwrap();
-                drop(db.retain(&policy).unwrap());
+                db.retain(&policy).unwrap();
             }
             "delete" => assert!(db.delete("double").unwrap()),
             "checkpoint" => db.checkpoint().unwrap(),

@@ -13,6 +13,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use synadb::storage::{MemoryStorage, Storage};
 use synadb::{Atom, DbConfig, Durability, OptimizeOptions, Point, RetainPolicy, SynaDB, SynaError};
@@ -419,4 +420,122 @@ fn appends_beside_a_rewrite_are_kept() {
         db.verify().unwrap();
         db.close().unwrap();
     }
+}
+
+// ---- in the background -------------------------------------------------------------------------
+
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < until, "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// More to drop than to keep: points that came one by one and were sealed.
+fn fill(db: &SynaDB, key: &str) {
+    for i in 0..20_000 {
+        db.append_at(key, i, i as f64).unwrap();
+    }
+}
+
+#[test]
+fn a_rewrite_in_the_background_begins_when_it_is_worth_it() {
+    let (_folder, path) = temp();
+    let config = os().with_auto_optimize(true).with_auto_optimize_min_bytes(500_000);
+    let db = SynaDB::with_config(&path, config.clone()).unwrap();
+    db.append("other", 1i64).unwrap();
+    std::thread::sleep(Duration::from_millis(1500));
+    let stats = db.stats().unwrap();
+    assert_eq!((stats.generation, stats.auto_optimizes), (1, 0));
+    fill(&db, "key");
+    wait_until("no rewrite", || {
+        // A keeper with nothing to do sleeps.
+        db.append("other", 1i64).unwrap();
+        db.stats().unwrap().auto_optimizes > 0
+    });
+    let stats = db.stats().unwrap();
+    assert_eq!((stats.generation, stats.auto_optimize_error), (2, None));
+    assert!(stats.reclaimable_bytes < 10_000, "{}", stats.reclaimable_bytes);
+    assert_eq!(db.len("key").unwrap(), 20_000);
+    db.verify().unwrap();
+    let other = SynaDB::with_config(&path, config.with_auto_optimize(false)).unwrap_err();
+    assert!(matches!(other, SynaError::OptionsConflict { .. }), "{other}");
+    db.close().unwrap();
+    // Off by default.
+    let db = SynaDB::with_config(&path, os()).unwrap();
+    fill(&db, "key");
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(db.stats().unwrap().generation, 2);
+}
+
+#[test]
+fn a_rewrite_in_the_background_that_fails_is_told_and_not_repeated_at_once() {
+    let (folder, path) = temp();
+    let config = os().with_auto_optimize(true).with_auto_optimize_min_bytes(1000);
+    let db = SynaDB::with_config(&path, config).unwrap();
+    // Other links are a reason to refuse it.
+    fs::hard_link(&path, folder.path().join("link.syna")).unwrap();
+    fill(&db, "key");
+    wait_until("no failure", || {
+        db.append("other", 1i64).unwrap();
+        db.stats().unwrap().auto_optimize_error.is_some()
+    });
+    let stats = db.stats().unwrap();
+    let error = stats.auto_optimize_error.unwrap();
+    assert!(error.contains("hard links"), "{error}");
+    assert_eq!((stats.generation, stats.auto_optimizes), (1, 0));
+    // Appends go on as if nothing had happened.
+    db.append("key", 1i64).unwrap();
+    db.sync().unwrap();
+    db.close().unwrap();
+}
+
+/// A close does not wait for a rewrite in the background to come to its end.
+#[test]
+fn a_close_ends_a_rewrite_in_the_background() {
+    for wait_ms in [0, 300, 900, 1000, 1050, 1100, 1300] {
+        let (folder, path) = temp();
+        let config = os().with_auto_optimize(true).with_auto_optimize_min_bytes(1000);
+        let db = SynaDB::with_config(&path, config).unwrap();
+        let times: Vec<i64> = (0..1000).collect();
+        for key in 0..200 {
+            let key = format!("key{key}");
+            for _ in 0..9 {
+                db.append_batch(&key, &times, &vec![1.5; 1000]).unwrap();
+            }
+        }
+        std::thread::sleep(Duration::from_millis(wait_ms));
+        db.close().unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a file is left");
+        let db = SynaDB::with_config(&path, os()).unwrap();
+        assert_eq!(db.keys().unwrap().len(), 200);
+        assert_eq!(db.len("key7").unwrap(), 9000);
+        db.close().unwrap();
+    }
+}
+
+#[test]
+fn stats_tell_what_is_live_replaced_and_how_it_is_encoded() {
+    let (_folder, path) = temp();
+    let db = SynaDB::with_config(&path, os()).unwrap();
+    assert!(db.stats().unwrap().encodings.is_empty());
+    fill(&db, "key");
+    let stats = db.stats().unwrap();
+    assert_eq!(stats.live_bytes + stats.reclaimable_bytes, stats.log_bytes - 12_288);
+    // 16,384 points are in chunks, and as puts of 40 bytes.
+    assert_eq!(stats.replaced_bytes, 16_384 * 40);
+    let used = |stats: &synadb::Stats| -> u64 {
+        stats.encodings.iter().map(|used| used.decoded_bytes).sum()
+    };
+    assert_eq!(used(&stats), 16_384 * 16);
+    db.optimize().unwrap();
+    let stats = db.stats().unwrap();
+    assert_eq!((used(&stats), stats.replaced_bytes), (20_000 * 16, 0));
+    assert_eq!(stats.encodings[0].name, "raw");
+    db.delete("key").unwrap();
+    let stats = db.stats().unwrap();
+    assert!(stats.encodings.is_empty());
+    assert!(stats.replaced_bytes >= 20_000 * 16, "{stats:?}");
+    assert_eq!(SynaDB::open_read_only(&path).unwrap().stats().unwrap().encodings, []);
 }

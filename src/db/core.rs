@@ -82,12 +82,32 @@ pub(crate) struct WriterSide {
     pub(crate) checkpoint_len: u64,
 }
 
+impl WriterSide {
+    /// About what a rewrite that keeps all live points would free.
+    pub(crate) fn reclaimable_bytes(&self) -> u64 {
+        self.index.replaced_bytes().saturating_add(self.checkpoint_len)
+    }
+}
+
 /// How many `Waiting` for durability there are, and how much is durable.
 pub(crate) struct Durable {
     pub(crate) offset: AtomicU64,
     /// The greatest length of the log before a rewrite since it was opened.
     pub(crate) before_rewrite: AtomicU64,
     pub(crate) changed: (Mutex<()>, Condvar),
+}
+
+/// How rewrites in the background went.
+#[derive(Default)]
+pub(crate) struct AutoOptimize {
+    /// How many there were.
+    pub(crate) count: u64,
+    /// Why the last one failed.
+    pub(crate) error: Option<SynaError>,
+    /// After a failure the next one is not tried before this.
+    pub(crate) not_before: Option<Instant>,
+    /// Failures in a row.
+    pub(crate) failures: u32,
 }
 
 /// One open database of this process.
@@ -111,6 +131,7 @@ pub(crate) struct Core {
     pub(crate) syncing: Mutex<()>,
     pub(crate) rewriting: AtomicBool,
     pub(crate) followers: Followers,
+    pub(crate) auto_optimize: Mutex<AutoOptimize>,
     pub(crate) detached: AtomicBool,
     pub(crate) keeper: Keeper,
     /// The count of forks when this was opened.

@@ -31,7 +31,7 @@ pub use batch::Batch;
 pub use follow::{Appended, Change, Cursor, FollowFrom, FollowedCommit, Follower};
 pub use series::Series;
 pub use snapshot::Snapshot;
-pub use stats::Stats;
+pub use stats::{EncodingUse, Stats};
 pub use values::Values;
 
 pub(crate) use self::core::{Core, Generation, Pinned, WriterSide};
@@ -536,7 +536,8 @@ impl SynaDB {
         self.open.core.refresh()
     }
 
-    /// Figures about the database. Cost: all keys.
+    /// Figures about the database. Cost: all keys, and the headers of all chunks that hold live
+    /// points.
     ///
     /// # Errors
     ///

@@ -337,6 +337,7 @@ fn new_core(
         syncing: Mutex::new(()),
         rewriting: AtomicBool::new(false),
         followers: Mutex::default(),
+        auto_optimize: Mutex::default(),
         detached: AtomicBool::new(false),
         keeper: Keeper::new(),
         forks: fork::count(),

@@ -273,8 +273,8 @@ impl IndexWriter {
         history.frozen -= thawed;
         if end > tail_row {
             let gone = usize::try_from(end - tail_row.max(first)).unwrap_or(usize::MAX);
-            // A put of a number; texts are longer, which an estimate may leave out.
-            accounts.replaced_bytes += gone as u64 * (40 + key_len).next_multiple_of(8);
+            // Header and value of a put of a number; texts are longer, which an estimate may leave out.
+            accounts.replaced_bytes += gone as u64 * (36 + key_len).next_multiple_of(8);
             let kept_before = usize::try_from(first.saturating_sub(tail_row)).unwrap_or(usize::MAX);
             if kept_before > 0 {
                 // Rows of the tail before the chunk stay in memory before it.
@@ -307,7 +307,7 @@ impl IndexWriter {
                 let bytes: u64 = history.rows.segments.iter().map(|s| s.stored_len()).sum();
                 let tail = history.rows.tail.len() as u64;
                 accounts.replaced_bytes +=
-                    bytes + tail * (40 + slot.key.len() as u64).next_multiple_of(8);
+                    bytes + tail * (36 + slot.key.len() as u64).next_multiple_of(8);
                 history.end_life();
                 accounts.recount(id, history);
                 index.live_keys.store(index.live_keys() - 1, Ordering::Relaxed);

@@ -14,6 +14,7 @@ mod salvage;
 mod verify;
 
 pub use optimize::OptimizeOptions;
+pub(crate) use optimize::optimize_core;
 pub use retain::RetainPolicy;
 pub use rewrite::RewriteReport;
 pub use salvage::{MissingRange, SalvageReport, salvage, salvage_storage, salvage_with};

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use crate::db::Core;
 use crate::error::Result;
 use crate::{Progress, SynaDB};
 
@@ -63,10 +64,18 @@ impl SynaDB {
         options: &OptimizeOptions,
         progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<RewriteReport> {
-        let OptimizeOptions {} = options;
-        let core = self.writing()?;
-        rewrite(core, progress, |pinned, new, teller| {
-            copy_histories(pinned, new, teller, &|_, _, view| Ok(view.rows().start))
-        })
+        optimize_core(self.writing()?, options, progress)
     }
+}
+
+/// As [`SynaDB::optimize_with`] for who has no handle.
+pub(crate) fn optimize_core(
+    core: &Core,
+    options: &OptimizeOptions,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<RewriteReport> {
+    let OptimizeOptions {} = options;
+    rewrite(core, progress, |pinned, new, teller| {
+        copy_histories(pinned, new, teller, &|_, _, view| Ok(view.rows().start))
+    })
 }
