@@ -11,8 +11,11 @@ use crate::atom::Atom;
 use crate::column::Points;
 use crate::error::{Result, SynaError};
 use crate::format::LOG_START;
+use crate::format::bytes::Fields;
+use crate::format::checkpoint::{KeyRecord, PIECE_HEADER_LEN, PieceHeader};
 use crate::format::chunk::ChunkHeader;
-use crate::format::entry::{CommitValue, Position, flags};
+use crate::format::entry::{CommitValue, HEADER_LEN, Position, flags};
+use crate::format::slot::Slot;
 use crate::format::value;
 use crate::index::Glob;
 use crate::log::{Content, Entry, INLINE_VALUE_MAX, LogFile, Scanned, Scanner};
@@ -24,7 +27,7 @@ use super::changes::{Appended, Body, Change, FollowedCommit};
 const PASS_BYTES: u64 = 256 << 10;
 
 /// The next row of each key that was seen.
-pub(super) type Rows = HashMap<Box<str>, u64>;
+pub(super) type Rows = HashMap<Box<str>, u64, foldhash::fast::RandomState>;
 
 /// Reads the commits of one log file in order.
 pub(super) struct CommitReader {
@@ -35,6 +38,8 @@ pub(super) struct CommitReader {
     rows: Rows,
     /// Whether values are wanted, or rows are counted only.
     delivers: bool,
+    /// What ended the reading: a half counted commit must not be counted again.
+    failed: Option<SynaError>,
 }
 
 /// Why a pass over the log ended.
@@ -49,7 +54,16 @@ pub(super) enum Pass {
 /// A member of a commit that is being read.
 struct Member {
     key: Box<str>,
+    counted: Counted,
     content: MemberContent,
+}
+
+/// What a member means for the rows of its key.
+#[derive(Debug, Clone, Copy)]
+enum Counted {
+    Row,
+    Tombstone,
+    Chunk { offset: u64, first_row: u64, rows: u64 },
 }
 
 enum MemberContent {
@@ -77,14 +91,14 @@ impl CommitReader {
         position: Position,
         rows: Rows,
     ) -> CommitReader {
-        CommitReader { log, glob, position, rows, delivers: true }
+        CommitReader { log, glob, position, rows, delivers: true, failed: None }
     }
 
     /// Begins with the first entry.
     pub(super) fn at_start(log: Arc<LogFile>, glob: Arc<Glob>) -> CommitReader {
         let head_crc = log.header().salt.chain_start();
         let position = Position { offset: LOG_START, head_crc };
-        CommitReader::new(log, glob, position, Rows::new())
+        CommitReader::new(log, glob, position, Rows::default())
     }
 
     /// Begins behind the commit that ends at `offset`; `None` if none does.
@@ -93,8 +107,16 @@ impl CommitReader {
         glob: Arc<Glob>,
         offset: u64,
     ) -> Result<Option<CommitReader>> {
-        let durable = log.newest_slot()?.map_or(0, |(_, slot)| slot.durable_len);
-        let mut reader = CommitReader::at_start(log, glob);
+        let slot = log.newest_slot()?;
+        let durable = slot.map_or(0, |(_, slot)| slot.durable_len);
+        let counted = match slot {
+            Some((_, slot)) if slot.checkpoint <= offset => rows_of_checkpoint(&log, &slot, &glob)?,
+            _ => None,
+        };
+        let mut reader = match counted {
+            Some((position, rows)) => CommitReader::new(log, glob, position, rows),
+            None => CommitReader::at_start(log, glob),
+        };
         reader.delivers = false;
         // What is counted only may be trusted as far as it is durable.
         while reader.position.offset < offset {
@@ -157,6 +179,9 @@ impl CommitReader {
         trusted_len: u64,
         each: &mut dyn FnMut(Cursor, Vec<Member>),
     ) -> Result<Pass> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
         let log = Arc::clone(&self.log);
         let began = self.position.offset;
         let mut scanner = Scanner::new(&log, self.position, trusted_len)?;
@@ -186,13 +211,15 @@ impl CommitReader {
                 continue;
             } else if open.is_some() {
                 return Err(damaged("a batch without a commit entry"));
-            } else {
+            } else if self.delivers {
                 members.extend(self.member_of(&entry)?);
+            } else if let Some(counted) = self.counted_of(&entry) {
+                self.count(entry.key, counted)?;
             }
             // Only now is it known that the commit is whole.
             let mut changing = Vec::with_capacity(members.len());
             for member in members {
-                if self.count(&member)? {
+                if self.count(&member.key, member.counted)? {
                     changing.push(member);
                 }
             }
@@ -207,61 +234,111 @@ impl CommitReader {
         Ok(if self.position.offset < limit { Pass::End } else { Pass::Full })
     }
 
+    /// What an entry of a key that is followed means for its rows.
+    fn counted_of(&self, entry: &Entry<'_>) -> Option<Counted> {
+        let counted = match &entry.content {
+            Content::Put(_) | Content::LargePut => Counted::Row,
+            Content::Tombstone => Counted::Tombstone,
+            Content::Chunk(header) => Counted::Chunk {
+                offset: entry.offset,
+                first_row: header.first_row,
+                rows: header.rows.into(),
+            },
+            Content::Commit(_) | Content::Checkpoint(_) | Content::Ignorable => return None,
+        };
+        self.glob.matches(entry.key).then_some(counted)
+    }
+
     /// What an entry says about a key that is followed.
     fn member_of(&self, entry: &Entry<'_>) -> Result<Option<Member>> {
-        if entry.key.is_empty() || !self.glob.matches(entry.key) {
-            return Ok(None);
-        }
-        let large = |val_len| MemberContent::LargePut { offset: entry.offset, val_len };
+        let Some(counted) = self.counted_of(entry) else { return Ok(None) };
+        let (offset, val_len) = (entry.offset, entry.header.val_len);
         let content = match &entry.content {
-            // Rows that are counted only need no value.
-            Content::Put(_) if !self.delivers => large(entry.header.val_len),
-            Content::Put(bytes) if bytes.len() <= INLINE_VALUE_MAX + value::BLOB_PREFIX => {
+            Content::Put(bytes)
+                if self.delivers && bytes.len() <= INLINE_VALUE_MAX + value::BLOB_PREFIX =>
+            {
                 let atom =
                     value::decode(bytes).map_err(|what| self.log.corrupt(entry.offset, what))?;
                 MemberContent::Point(entry.header.timestamp, atom.to_atom()?)
             }
-            Content::Put(_) | Content::LargePut => large(entry.header.val_len),
+            Content::Chunk(header) => MemberContent::Chunk(offset, Box::new(header.clone())),
             Content::Tombstone => MemberContent::Tombstone,
-            Content::Chunk(header) => MemberContent::Chunk(entry.offset, Box::new(header.clone())),
-            Content::Commit(_) | Content::Checkpoint(_) | Content::Ignorable => return Ok(None),
+            _ => MemberContent::LargePut { offset, val_len },
         };
-        Ok(Some(Member { key: entry.key.into(), content }))
+        Ok(Some(Member { key: entry.key.into(), counted, content }))
     }
 
     /// Counts the rows of a member of a whole commit; says whether it changes anything.
-    fn count(&mut self, member: &Member) -> Result<bool> {
-        let next = match self.rows.get_mut(&member.key) {
-            Some(next) => next,
-            None => self.rows.entry(member.key.clone()).or_default(),
-        };
-        match &member.content {
-            MemberContent::Tombstone => Ok(true),
-            MemberContent::Point(..) | MemberContent::LargePut { .. } => {
-                *next += 1;
+    fn count(&mut self, key: &str, counted: Counted) -> Result<bool> {
+        if !self.rows.contains_key(key) {
+            self.rows.insert(key.into(), 0);
+        }
+        let Some(next) = self.rows.get_mut(key) else { return Ok(false) };
+        match counted {
+            Counted::Tombstone => Ok(true),
+            Counted::Row => {
+                *next = next.saturating_add(1);
                 Ok(true)
             }
-            MemberContent::Chunk(offset, header) => {
-                let rows = u64::from(header.rows);
-                if header.first_row == *next || *next == 0 {
-                    *next = header.first_row.saturating_add(rows);
+            Counted::Chunk { offset, first_row, rows } => {
+                if first_row == *next || *next == 0 {
+                    *next = first_row.saturating_add(rows);
                     Ok(true)
-                } else if header.first_row.saturating_add(rows) <= *next {
+                } else if first_row.saturating_add(rows) <= *next {
                     // It puts points together that came by as they were appended.
                     Ok(false)
                 } else {
                     let what = "a chunk whose rows leave a gap or overlap";
-                    Err(self.log.corrupt(*offset, what))
+                    let error = self.log.corrupt(offset, what);
+                    self.failed = Some(error.clone());
+                    Err(error)
                 }
             }
         }
     }
 }
 
+/// The rows of all keys at the newest checkpoint, where it begins. `None` if it is not there or not
+/// what it should be: then they are counted from the start, which leads to the same.
+fn rows_of_checkpoint(log: &LogFile, slot: &Slot, glob: &Glob) -> Result<Option<(Position, Rows)>> {
+    let offset = slot.checkpoint;
+    let mut head = [0; HEADER_LEN + PIECE_HEADER_LEN];
+    if offset < LOG_START
+        || offset > slot.durable_len
+        || log.read_up_to(&mut head, offset)? < head.len()
+    {
+        return Ok(None);
+    }
+    let first = head.get(HEADER_LEN..).and_then(PieceHeader::parse);
+    let Some(first) = first.filter(|f| f.covers == offset && f.piece == 0 && f.pieces > 0) else {
+        return Ok(None);
+    };
+    // The chain is taken up here; the checksums of the pieces vouch for them.
+    let start = Position { offset, head_crc: first.previous_head_crc };
+    let mut scanner = Scanner::new(log, start, 0)?;
+    let mut rows = Rows::default();
+    for piece in 0..first.pieces {
+        let Scanned::Entry(entry) = scanner.next()? else { return Ok(None) };
+        let Content::Checkpoint(bytes) = entry.content else { return Ok(None) };
+        let Some(header) = PieceHeader::parse(bytes) else { return Ok(None) };
+        if header != (PieceHeader { piece, keys: header.keys, ..first }) {
+            return Ok(None);
+        }
+        let mut fields = Fields::new(bytes.get(PIECE_HEADER_LEN..).unwrap_or_default());
+        for _ in 0..header.keys {
+            let Some(record) = KeyRecord::parse(&mut fields) else { return Ok(None) };
+            if glob.matches(record.key) {
+                rows.insert(record.key.into(), record.rows);
+            }
+        }
+    }
+    Ok(Some((start, rows)))
+}
+
 /// The changes of a commit: points of one key that follow one another are one change.
 fn changes_of(log: &Arc<LogFile>, members: Vec<Member>) -> Vec<Change> {
     let mut changes: Vec<Change> = Vec::with_capacity(members.len());
-    for Member { key, content } in members {
+    for Member { key, content, .. } in members {
         let body = match content {
             MemberContent::Tombstone => {
                 changes.push(Change::Deleted { key: key.into() });

@@ -137,7 +137,7 @@ impl SynaDB {
         let reader = match from {
             FollowFrom::Beginning => CommitReader::at_start(log, Arc::clone(&glob)),
             FollowFrom::Now => {
-                let mut rows = Rows::new();
+                let mut rows = Rows::default();
                 for slot in pinned.generation.index.slots() {
                     let next = slot.version_at(pinned.commit_end()).rows;
                     if next > 0 && glob.matches(&slot.key) {
