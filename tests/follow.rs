@@ -556,6 +556,13 @@ fn next_waits_for_a_commit_and_no_longer_than_it_may() {
 }
 
 #[test]
+fn a_follower_can_be_handed_to_another_thread() {
+    fn is_send<T: Send>() {}
+    is_send::<Follower>();
+    is_send::<FollowedCommit>();
+}
+
+#[test]
 fn a_close_ends_the_waiting() {
     let (_folder, path) = temp();
     let db = SynaDB::with_config(&path, os()).unwrap();

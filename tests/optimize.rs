@@ -9,14 +9,22 @@
     reason = "tests"
 )]
 
+mod support;
+
 use std::fs;
 use std::ops::ControlFlow;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use support::rng::SplitMix64;
+use support::simulated::SimulatedStorage;
 use synadb::storage::{MemoryStorage, Storage};
-use synadb::{Atom, DbConfig, Durability, OptimizeOptions, Point, RetainPolicy, SynaDB, SynaError};
+use synadb::{
+    Atom, DbConfig, Durability, OptimizeOptions, Point, RetainPolicy, RewriteReport, SynaDB,
+    SynaError,
+};
 
 fn os() -> DbConfig {
     DbConfig::default().with_durability(Durability::Os)
@@ -420,6 +428,163 @@ fn appends_beside_a_rewrite_are_kept() {
         db.verify().unwrap();
         db.close().unwrap();
     }
+}
+
+/// All three rewrites.
+type Rewrite = fn(&SynaDB) -> synadb::Result<RewriteReport>;
+
+const REWRITES: [(&str, Rewrite); 3] = [
+    ("compact", |db| db.compact()),
+    ("optimize", |db| db.optimize()),
+    ("retain", |db| db.retain(&RetainPolicy::new().last("*", 7)?)),
+];
+
+#[test]
+fn a_rewrite_without_room_leaves_the_old_file() {
+    for (name, rewrite) in REWRITES {
+        let storage = SimulatedStorage::new();
+        let all: Arc<dyn Storage> = Arc::new(storage.clone());
+        let db = SynaDB::with_storage(Arc::clone(&all), "/a", os()).unwrap();
+        for key in 0..60_i64 {
+            let times: Vec<i64> = (0..key * 3 + 8).collect();
+            let values: Vec<f64> = times.iter().map(|t| *t as f64).collect();
+            db.append_batch(&format!("key{key}"), &times, &values).unwrap();
+        }
+        let len = |db: &SynaDB| db.len("key50").unwrap();
+        let before = len(&db);
+        db.sync().unwrap();
+        let used: u64 = storage.image().files().map(|(_, content)| content.len()).sum();
+        let mut failures = 0;
+        for more in (0..).map(|step| step * 3000) {
+            storage.set_space_limit(Some(used + more));
+            let result = rewrite(&db);
+            let files = storage.list("/".as_ref()).unwrap();
+            assert_eq!(files.len(), 1, "{name}: {files:?}");
+            let Err(error) = result else { break };
+            assert_eq!(error.io_kind(), Some(std::io::ErrorKind::StorageFull), "{error}");
+            failures += 1;
+            assert_eq!(len(&db), before);
+            db.verify().unwrap();
+        }
+        assert!(failures > 2, "{name}: {failures}");
+        storage.set_space_limit(None);
+        let after = len(&db);
+        assert_eq!(
+            after,
+            [1, before, 7][["compact", "optimize", "retain"]
+                .iter()
+                .position(|other| *other == name)
+                .unwrap()]
+        );
+        db.append("key50", 1.5).unwrap();
+        db.close().unwrap();
+        let db = SynaDB::with_storage(all, "/a", os()).unwrap();
+        assert_eq!(len(&db), after + 1);
+        db.verify().unwrap();
+    }
+}
+
+#[test]
+fn rewrites_of_nothing_and_of_deleted_keys_work() {
+    for (name, rewrite) in REWRITES {
+        let (_folder, path) = temp();
+        let db = SynaDB::with_config(&path, os()).unwrap();
+        assert_eq!(rewrite(&db).unwrap().keys, 0, "{name}");
+        for key in 0..50 {
+            db.append(&format!("key{key}"), key).unwrap();
+            db.append_batch("bulk", &[1, 2], &[1.0, 2.0]).unwrap();
+        }
+        for key in db.keys().unwrap() {
+            assert!(db.delete(&key).unwrap());
+        }
+        let report = rewrite(&db).unwrap();
+        assert_eq!((report.keys, report.points), (0, 0), "{name}");
+        assert!(report.bytes_after < report.bytes_before);
+        assert_eq!(db.keys().unwrap(), Vec::<String>::new());
+        db.append("key1", 5i64).unwrap();
+        db.close().unwrap();
+        let db = SynaDB::open_read_only(&path).unwrap();
+        assert_eq!((db.len("key1").unwrap(), db.keys().unwrap().len()), (1, 1));
+        db.verify().unwrap();
+    }
+}
+
+#[test]
+fn optimize_and_retain_keep_the_mode_and_owner_of_the_file() {
+    for (name, rewrite) in REWRITES {
+        let (_folder, path) = temp();
+        let db = SynaDB::with_config(&path, os()).unwrap();
+        db.append("key", 1i64).unwrap();
+        if fs::metadata("/proc/self").unwrap().uid() == 0 {
+            std::os::unix::fs::chown(&path, Some(12_345), Some(23_456)).unwrap();
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let before = fs::metadata(&path).unwrap();
+        rewrite(&db).unwrap();
+        let after = fs::metadata(&path).unwrap();
+        assert_ne!(before.ino(), after.ino(), "{name}");
+        let of = |status: &fs::Metadata| (status.mode(), status.uid(), status.gid());
+        assert_eq!(of(&before), of(&after), "{name}");
+        fs::hard_link(&path, path.with_extension("link")).unwrap();
+        let error = rewrite(&db).unwrap_err();
+        assert!(matches!(error, SynaError::HardLinked { .. }), "{error}");
+    }
+}
+
+/// Whatever is damaged: the rewrite fails, or what it makes holds the points that were there.
+#[test]
+fn damage_is_never_copied() {
+    let (folder, path) = temp();
+    let db = SynaDB::with_config(&path, os()).unwrap();
+    for key in ["a", "b"] {
+        for i in 0..40 {
+            db.append_at(key, i, i as f64).unwrap();
+        }
+        let times: Vec<i64> = (0..9000).collect();
+        db.append_batch(key, &times, &vec![0.25; 9000]).unwrap();
+    }
+    let texts: Vec<Atom> = (0..100).map(|i| Atom::Text(format!("text {i}"))).collect();
+    db.append_batch("texts", &(0..100).collect::<Vec<_>>(), &texts).unwrap();
+    db.append("large", Atom::Bytes(vec![7; 70_000])).unwrap();
+    // Damage to what is dropped is no reason to keep it.
+    db.append_batch("gone", &(0..9000).collect::<Vec<_>>(), &vec![0.5; 9000]).unwrap();
+    db.delete("gone").unwrap();
+    db.close().unwrap();
+    let whole = fs::read(&path).unwrap();
+    let db = SynaDB::open_read_only(&path).unwrap();
+    let read = |db: &SynaDB| -> Vec<(String, Vec<Point>)> {
+        let keys = db.keys().unwrap().into_iter();
+        keys.map(|key| (key.clone(), db.get_history(&key).unwrap())).collect()
+    };
+    let expected = read(&db);
+    drop(db);
+    let mut rng = SplitMix64::announced("optimize", 0x0971);
+    let (mut refused, mut whole_again) = (0, 0);
+    for round in 0..400 {
+        let mut bytes = whole.clone();
+        let at = 12_288 + rng.below(bytes.len() - 12_288);
+        bytes[at] ^= 1 << rng.below(8);
+        let path = folder.path().join(format!("{round}.syna"));
+        fs::write(&path, &bytes).unwrap();
+        let Ok(db) = SynaDB::with_config(&path, os()) else {
+            refused += 1;
+            continue;
+        };
+        match db.optimize() {
+            Err(error) => {
+                assert!(matches!(error, SynaError::Corrupt { .. }), "{error}");
+                refused += 1;
+            }
+            Ok(_) => {
+                assert!(read(&db) == expected, "other points after a flip at {at}");
+                db.verify().unwrap();
+                whole_again += 1;
+            }
+        }
+        drop(db);
+        fs::remove_file(&path).unwrap();
+    }
+    assert!(refused > 100 && whole_again > 10, "{refused} refused, {whole_again} whole");
 }
 
 // ---- in the background -------------------------------------------------------------------------
