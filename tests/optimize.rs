@@ -331,6 +331,24 @@ fn a_large_value_at_the_beginning_does_not_hinder_sealing() {
     db.verify().unwrap();
 }
 
+/// The rewrite's index had a short chunk behind a large value as a segment, an index built from the
+/// file kept its rows in the tail, together with a point appended later; so the chunk that sealed
+/// that point alone was a part of what it replaced, and the file counted as damaged.
+#[test]
+fn what_is_sealed_after_a_rewrite_is_replayed_as_it_was() {
+    let (_folder, path) = temp();
+    let db = SynaDB::with_config(&path, os()).unwrap();
+    db.append("key", Atom::Bytes(vec![7; 65_537])).unwrap();
+    db.append_batch("key", &(0..32).collect::<Vec<_>>(), &vec![0.5; 32]).unwrap();
+    db.optimize().unwrap();
+    db.append("key", 0.0).unwrap();
+    db.append_batch("key", &(0..8192).collect::<Vec<_>>(), &vec![1.5; 8192]).unwrap();
+    db.close().unwrap();
+    let db = SynaDB::with_config(&path, os()).unwrap();
+    db.verify().unwrap();
+    assert_eq!(db.len("key").unwrap(), 1 + 32 + 1 + 8192);
+}
+
 #[test]
 fn a_cancelled_rewrite_leaves_the_file_as_it_was() {
     let (folder, path) = temp();

@@ -11,7 +11,7 @@ use crate::log::{Content, Entry, INLINE_VALUE_MAX, LogFile};
 
 use super::chunk::LoadedChunk;
 use super::history::{ROWS_MAX, Segment, SegmentBody};
-use super::seal::{CHUNK_ROWS_KEPT, stays_in_tail};
+use super::seal::stays_in_tail;
 use super::writer::IndexWriter;
 
 /// What an entry did.
@@ -215,9 +215,9 @@ fn chunk_entry(
     let next = index.slot(id).map_or(0, |slot| slot.history.lock().current.rows);
     if first == next || next == 0 {
         // What a rewrite wrote as a chunk has its neighbours in it and need not wait for them in
-        // memory. Small chunks behind the first one were appended while it ran.
+        // memory. Nor may it: the rewrite's own index had it as a segment, too, and rows that a
+        // writer held as two segments must not be one for who replays what it sealed.
         let is_base = offset < log.header().base_end
-            && (next == 0 || rows >= CHUNK_ROWS_KEPT as u64)
             && index.slot(id).is_none_or(|slot| slot.history.lock().rows.tail.len() == 0);
         if stays_in_tail(rows, val_len.into()) && !is_base {
             let mut points = Points::new();
