@@ -13,6 +13,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,8 +25,8 @@ use support::other_process::OtherProcess;
 use support::simulated::SimulatedStorage;
 use synadb::storage::Storage;
 use synadb::{
-    Atom, Change, Cursor, DbConfig, Durability, FollowFrom, FollowedCommit, Follower, Point,
-    RetainPolicy, SynaDB, SynaError,
+    Atom, Change, Cursor, DbConfig, Durability, FollowFrom, FollowedCommit, Follower,
+    OptimizeOptions, Point, RetainPolicy, SynaDB, SynaError,
 };
 
 #[test]
@@ -122,6 +123,8 @@ enum Step {
     Checkpoint,
     Compact,
     Optimize,
+    /// While it runs, so many points are added to each of these keys; with none the key is deleted.
+    OptimizeBeside(Vec<(u8, usize)>),
     Retain {
         key: u8,
         rows: u64,
@@ -154,6 +157,8 @@ fn steps() -> impl Strategy<Value = Step> {
         1 => Just(Step::Checkpoint),
         1 => Just(Step::Compact),
         2 => Just(Step::Optimize),
+        2 => proptest::collection::vec((key.clone(), prop_oneof![0usize..3, 32usize..60]), 0..6)
+            .prop_map(Step::OptimizeBeside),
         1 => (key, 0u64..60).prop_map(|(key, rows)| Step::Retain { key, rows }),
         2 => Just(Step::Reopen),
         4 => Just(Step::Look),
@@ -330,6 +335,39 @@ impl Run {
             Step::Optimize => self.rewrite(|db| {
                 db.optimize().unwrap();
             }),
+            Step::OptimizeBeside(changes) => {
+                let mut done = Vec::new();
+                let mut beside = |_| {
+                    if done.is_empty() {
+                        for (key, count) in &changes {
+                            let name = key_name(*key);
+                            if *count == 0 {
+                                done.push((name.clone(), db.delete(&name).unwrap(), 0));
+                            } else {
+                                let values = vec![7_i64; *count];
+                                db.append_batch(&name, &vec![5; *count], &values).unwrap();
+                                done.push((name, true, *count));
+                            }
+                        }
+                    }
+                    ControlFlow::Continue(())
+                };
+                self.watched.iter_mut().filter(|w| !w.in_process).for_each(|w| {
+                    db.flush().unwrap();
+                    w.look();
+                });
+                db.optimize_with(&OptimizeOptions::default(), &mut beside).unwrap();
+                for (name, happened, count) in done {
+                    let points = vec![(name.clone(), point(5, Atom::Int(7))); count];
+                    if count > 0 {
+                        self.happened(points);
+                    } else if happened {
+                        self.happened([(name, Event::Deleted)]);
+                    }
+                }
+                // What came while it ran is in the old file and, again, in the new one.
+                self.watched.iter_mut().filter(|w| !w.in_process).for_each(Watched::look);
+            }
             Step::Retain { key, rows } => {
                 let key = key_name(key);
                 let policy = RetainPolicy::new().last(&key, rows).unwrap();

@@ -8,20 +8,34 @@
 )]
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use synadb::storage::{MemoryStorage, Storage};
-use synadb::{Atom, DbConfig, Durability, Point, RetainPolicy, Snapshot, SynaDB};
+use synadb::{Atom, DbConfig, Durability, OptimizeOptions, Point, RetainPolicy, Snapshot, SynaDB};
 
 /// What one step does.
 #[derive(Debug, Clone)]
 enum Step {
-    Append { key: u8, timestamp: i64, atom: Atom },
-    AppendMany { key: u8, count: usize, first: i64 },
+    Append {
+        key: u8,
+        timestamp: i64,
+        atom: Atom,
+    },
+    AppendMany {
+        key: u8,
+        count: usize,
+        first: i64,
+    },
     Batch(Vec<(u8, Option<i64>)>),
-    BatchMany { keys: u8, count: usize },
-    Delete { key: u8 },
+    BatchMany {
+        keys: u8,
+        count: usize,
+    },
+    Delete {
+        key: u8,
+    },
     Checkpoint,
     Sync,
     Flush,
@@ -31,8 +45,17 @@ enum Step {
     DropSnapshot,
     Compact,
     Optimize,
-    RetainLast { key: u8, rows: u64 },
-    RetainSince { key: u8, timestamp: i64 },
+    /// The same, and while it runs so many points are added to each of these keys; with none, the key
+    /// is deleted; with one, it is put.
+    OptimizeBeside(Vec<(u8, usize)>),
+    RetainLast {
+        key: u8,
+        rows: u64,
+    },
+    RetainSince {
+        key: u8,
+        timestamp: i64,
+    },
 }
 
 type Model = BTreeMap<String, Vec<Point>>;
@@ -61,6 +84,11 @@ fn steps() -> impl Strategy<Value = Step> {
         2 => key.clone().prop_map(|key| Step::Delete { key }),
         1 => Just(Step::Compact),
         2 => Just(Step::Optimize),
+        2 => proptest::collection::vec(
+            (key.clone(), prop_oneof![0usize..3, 32usize..60, 8000usize..8300]),
+            0..6,
+        )
+        .prop_map(Step::OptimizeBeside),
         1 => (key.clone(), prop_oneof![0u64..40, 0u64..9000])
             .prop_map(|(key, rows)| Step::RetainLast { key, rows }),
         1 => (key, -60i64..60).prop_map(|(key, timestamp)| Step::RetainSince { key, timestamp }),
@@ -258,6 +286,33 @@ impl Run {
                 let points: usize = self.model.values().map(Vec::len).sum();
                 assert_eq!(report.keys, self.model.len() as u64);
                 assert_eq!(report.points, points as u64);
+                db.verify().unwrap();
+            }
+            Step::OptimizeBeside(changes) => {
+                let mut changes = Some(changes);
+                let mut done = Vec::new();
+                let mut beside = |_| {
+                    for (key, count) in changes.take().into_iter().flatten() {
+                        let name = key_name(key);
+                        match count {
+                            0 => drop(db.delete(&name).unwrap()),
+                            1 => drop(db.append_at(&name, 5, 7).unwrap()),
+                            _ => {
+                                let values = vec![7_i64; count];
+                                db.append_batch(&name, &vec![5; count], &values).unwrap();
+                            }
+                        }
+                        done.push((key, count));
+                    }
+                    ControlFlow::Continue(())
+                };
+                db.optimize_with(&OptimizeOptions::default(), &mut beside).unwrap();
+                for (key, count) in done {
+                    if count == 0 {
+                        self.model.remove(&key_name(key));
+                    }
+                    (0..count).for_each(|_| self.push(key, 5, Atom::Int(7)));
+                }
                 db.verify().unwrap();
             }
             Step::RetainLast { key, rows } => {
