@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use support::children::{self, Child, hear, say, var};
+use support::fault::{FailedPages, FaultPlan, Times};
 use support::other_process::OtherProcess;
 use support::simulated::SimulatedStorage;
 use synadb::storage::Storage;
@@ -640,6 +641,50 @@ fn damage_ahead_is_told_and_nothing_behind_it_is_delivered() {
         }
     }
     assert!(first > 0);
+}
+
+/// Nobody writes to a file that another one has replaced: what is damaged there stays so, and is not
+/// passed over on the way to the new one.
+#[test]
+fn damage_to_a_file_that_was_replaced_is_told() {
+    let (_folder, path) = temp();
+    let db = SynaDB::with_config(&path, os()).unwrap();
+    db.append("key", 1i64).unwrap();
+    let handles = [db.clone(), {
+        let other = OtherProcess::of(synadb::storage::FileStorage);
+        SynaDB::read_only_with_storage(other, &path, DbConfig::default()).unwrap()
+    }];
+    let followers = handles.iter().map(|db| db.follow("*", FollowFrom::Now).unwrap());
+    let mut followers: Vec<Follower> = followers.collect();
+    let offset = db.append("key", 2i64).unwrap();
+    db.append("key", 3i64).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[0xFF], offset + 28).unwrap();
+    // The points are in memory: the rewrite need not read them.
+    db.compact().unwrap();
+    db.append("key", 4i64).unwrap();
+    for follower in &mut followers {
+        for _ in 0..3 {
+            let error = follower.next(Duration::ZERO).unwrap_err();
+            assert!(matches!(error, SynaError::Corrupt { .. }), "{error}");
+        }
+    }
+}
+
+/// A commit whose sync failed was never there for this process, though its bytes are in the file.
+#[test]
+fn a_commit_that_failed_is_not_delivered_in_its_process() {
+    let storage = SimulatedStorage::new();
+    let all: Arc<dyn Storage> = Arc::new(storage.clone());
+    let db = SynaDB::with_storage(all, PATH, DbConfig::default()).unwrap();
+    db.append("key", 1i64).unwrap();
+    let mut follower = db.follow("*", FollowFrom::Beginning).unwrap();
+    let plan = FaultPlan::new().fail_sync(1, Times::Once, libc::EIO, FailedPages::Clean);
+    storage.set_plan(plan);
+    db.append("key", 2i64).unwrap_err();
+    storage.set_plan(FaultPlan::new());
+    assert_eq!(drain(&mut follower).len(), 1);
+    assert_eq!(db.len("key").unwrap(), 1);
 }
 
 #[test]

@@ -318,13 +318,12 @@ impl KeyCopy<'_, '_, '_> {
     fn add(&mut self, stretch: &Stretch, view: &HistoryView) -> Result<()> {
         match &stretch.source {
             Source::Block { chunk, block, rows } => {
-                if let Some(chunk_type) = stretch.copied_as {
-                    let joins = self.pending.is_empty()
-                        && self.blocks.chunk_type.is_none_or(|other| other == chunk_type);
-                    if !joins && stretch.run >= RUN_KEPT {
+                if stretch.copied_as.is_some() {
+                    let follows = self.pending.is_empty();
+                    if !follows && stretch.run >= RUN_KEPT {
                         self.write_all(false)?;
                     }
-                    if joins || stretch.run >= RUN_KEPT {
+                    if follows || stretch.run >= RUN_KEPT {
                         return self.push(Block::Copied(Arc::clone(chunk), *block));
                     }
                 }
