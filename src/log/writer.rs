@@ -247,7 +247,8 @@ impl LogWriter {
     }
 
     /// Writes a chunk whose columns are produced piece by piece, so that it is never in memory as a
-    /// whole; returns the entry's offset and the length of its value. Nothing is buffered before.
+    /// whole; returns the entry's offset and the length of its value. What is less than a step of
+    /// writing stays in the buffer, in any durability, until the next write or `flush`.
     ///
     /// An error leaves half an entry and a writer that knows nothing of it: for a file that is
     /// given up then.
@@ -258,26 +259,23 @@ impl LogWriter {
         chunk: &mut EncodedChunk,
         columns: impl FnOnce(&mut Pieces<'_>) -> Result<()>,
     ) -> Result<(u64, u32)> {
-        debug_assert!(self.buffer.is_empty() && self.data.is_empty(), "a chunk alone");
+        debug_assert!(self.data.is_empty(), "a chunk is no part of a group");
         let offset = self.end.offset;
         let (val_len, _) = self.frame_chunk_head(key, first_row, chunk, false)?;
-        let head = std::mem::take(&mut self.buffer);
+        let buffer = std::mem::take(&mut self.buffer);
         self.allocate(self.end.offset - self.written);
-        let mut pieces = Pieces {
-            log: &self.log,
-            at: self.written,
-            data_at: self.written + head.len() as u64,
-            buffer: head,
-        };
+        let data_at = self.written + buffer.len() as u64;
+        let mut pieces = Pieces { log: &self.log, at: self.written, data_at, buffer };
         columns(&mut pieces)?;
         pieces.pad_to(chunk.header().data_len)?;
         let padding = chunk_padding(key, val_len);
         pieces.buffer.extend((0..padding).map(|_| 0));
-        pieces.write_out()?;
-        let written = pieces.at;
-        debug_assert_eq!(written, self.end.offset);
-        self.buffer = std::mem::take(&mut pieces.buffer);
-        self.written = self.end.offset;
+        if pieces.buffer.len() >= PIECES_STEP {
+            pieces.write_out()?;
+        }
+        let Pieces { at, buffer, .. } = pieces;
+        debug_assert_eq!(at + buffer.len() as u64, self.end.offset);
+        (self.written, self.buffer) = (at, buffer);
         self.allocated = self.allocated.max(self.written);
         Ok((offset, val_len))
     }

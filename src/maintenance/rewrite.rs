@@ -106,7 +106,9 @@ impl NewFile {
         latest: Latest,
         columns: impl FnOnce(&mut Pieces<'_>) -> Result<()>,
     ) -> Result<()> {
-        self.write()?;
+        if !self.group.is_empty() {
+            self.write()?;
+        }
         let WriterSide { log, index, .. } = &mut self.side;
         let (offset, val_len) = log.write_chunk(key, first_row, chunk, columns)?;
         let end = log.end().offset;
@@ -120,10 +122,12 @@ impl NewFile {
     pub(crate) fn write(&mut self) -> Result<()> {
         self.group_bytes = 0;
         let group = std::mem::take(&mut self.group);
-        for result in self.side.write_commits(group, false) {
-            result?;
+        if !group.is_empty() {
+            for result in self.side.write_commits(group, false) {
+                result?;
+            }
         }
-        Ok(())
+        self.side.log.flush()
     }
 
     pub(crate) fn index(&self) -> &Index {
