@@ -508,11 +508,11 @@ fn probe_all(bytes: &[u8]) {
         let _ = db.stats();
         if let Ok(mut follower) = db.follow("*", FollowFrom::Beginning) {
             while let Ok(Some(commit)) = follower.next(Duration::ZERO) {
-                let changes = commit.changes().iter();
-                changes.for_each(|change| match change {
-                    Change::Appended(appended) => drop(appended.points()),
-                    _ => {}
-                });
+                for change in commit.changes() {
+                    if let Change::Appended(appended) = change {
+                        let _ = appended.points();
+                    }
+                }
             }
         }
         if !db.is_read_only() {
