@@ -64,6 +64,15 @@ pub struct DbConfig {
     /// Write to databases on NFS, SMB and FUSE, whose locks and mapped reads are not reliable.
     /// Default false: they are refused.
     pub allow_network_fs: bool,
+    /// Rewrite the file in the background, as [`optimize`](crate::SynaDB::optimize) does, when that
+    /// would free more than the live bytes and more than [`auto_optimize_min_bytes`]. Default false:
+    /// a rewrite reads and writes the whole file and needs room for a second one, which should not
+    /// come as a surprise. How it went is told by [`stats`](crate::SynaDB::stats).
+    ///
+    /// [`auto_optimize_min_bytes`]: DbConfig::auto_optimize_min_bytes
+    pub auto_optimize: bool,
+    /// What `auto_optimize` must free at least, in bytes; default 256 MiB: less is not worth it.
+    pub auto_optimize_min_bytes: u64,
 }
 
 impl Default for DbConfig {
@@ -74,6 +83,8 @@ impl Default for DbConfig {
             tail_budget_bytes: 64 << 20,
             refresh_interval_ms: 1,
             allow_network_fs: false,
+            auto_optimize: false,
+            auto_optimize_min_bytes: 256 << 20,
         }
     }
 }
@@ -120,6 +131,20 @@ impl DbConfig {
         self
     }
 
+    /// Sets whether the file is rewritten in the background when much of it is not needed any more.
+    #[must_use]
+    pub fn with_auto_optimize(mut self, auto_optimize: bool) -> Self {
+        self.auto_optimize = auto_optimize;
+        self
+    }
+
+    /// Sets how many bytes a rewrite in the background must free at least.
+    #[must_use]
+    pub fn with_auto_optimize_min_bytes(mut self, bytes: u64) -> Self {
+        self.auto_optimize_min_bytes = bytes;
+        self
+    }
+
     /// Refuses values outside of their documented ranges.
     pub(crate) fn check(&self) -> Result<()> {
         if let Durability::Buffered { size_bytes, interval_ms } = self.durability {
@@ -147,6 +172,10 @@ impl DbConfig {
             Some("tail_budget_bytes")
         } else if self.allow_network_fs != other.allow_network_fs {
             Some("allow_network_fs")
+        } else if self.auto_optimize != other.auto_optimize {
+            Some("auto_optimize")
+        } else if self.auto_optimize_min_bytes != other.auto_optimize_min_bytes {
+            Some("auto_optimize_min_bytes")
         } else {
             None
         }

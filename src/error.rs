@@ -159,6 +159,17 @@ pub enum SynaError {
     /// A rewrite of the file is already running.
     #[error("a rewrite of this database is running already; wait for it to end")]
     Busy,
+    /// The caller's progress callback ended a rewrite. Nothing was changed.
+    #[error("the rewrite was cancelled; the file is as it was")]
+    Cancelled,
+    /// What came behind a follower's cursor cannot be told any more.
+    #[error("cursor {cursor} is lost: {what}; follow from the beginning or from now")]
+    CursorLost {
+        /// The cursor.
+        cursor: String,
+        /// Why.
+        what: &'static str,
+    },
     /// The key is empty.
     #[error("a key must not be empty")]
     EmptyKey,

@@ -59,12 +59,15 @@ mod sync;
 
 pub use atom::{Atom, AtomKind, Point};
 pub use config::{Create, DbConfig, Durability};
-pub use db::{Batch, Series, Snapshot, Stats, SynaDB, Values};
+pub use db::{
+    Appended, Batch, Change, Cursor, EncodingUse, FollowFrom, FollowedCommit, Follower, Series,
+    Snapshot, Stats, SynaDB, Values,
+};
 pub use error::{Result, SharedIo, SynaError};
 pub use log::recovery::RecoveryReport;
 pub use maintenance::{
-    MissingRange, Progress, RewriteReport, SalvageReport, VerifyReport, salvage, salvage_storage,
-    salvage_with,
+    MissingRange, OptimizeOptions, Progress, RetainPolicy, RewriteReport, SalvageReport,
+    VerifyReport, salvage, salvage_storage, salvage_with,
 };
 pub use registry::{close_db, open_db, open_db_with, with_db};
 

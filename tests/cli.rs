@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use synadb::{Atom, SynaDB};
@@ -503,7 +504,13 @@ fn paths_that_are_no_database_are_refused_and_left_alone() {
     let with = |args: &[&'static str], file: &'static str| -> Vec<&'static str> {
         args.iter().map(|arg| if *arg == "FILE" { file } else { arg }).collect()
     };
-    for args in reads.into_iter().chain([&["compact", "FILE"][..]]) {
+    let rewrites: [&[&str]; 4] = [
+        &["compact", "FILE"],
+        &["optimize", "FILE"],
+        &["retain", "FILE", "*=last:1"],
+        &["follow", "FILE", "--idle", "0"],
+    ];
+    for args in reads.into_iter().chain(rewrites) {
         let missing = folder.fails(1, &with(args, "missing.syna"));
         assert!(missing.contains("there is no database"), "{args:?}: {missing}");
         assert!(!folder.path("missing.syna").exists());
@@ -538,6 +545,8 @@ fn readers_work_beside_a_writer_and_a_second_writer_is_refused() {
         &["put", "db.syna", "k", "2"][..],
         &["import", "db.syna", "rows.csv", "--time", "t"],
         &["compact", "db.syna"],
+        &["optimize", "db.syna"],
+        &["retain", "db.syna", "*=last:1"],
     ] {
         assert!(folder.fails(1, args).contains("open for writing in another process"));
     }
@@ -611,6 +620,121 @@ fn compact_keeps_the_latest_point_of_each_key() {
     let after = folder.ok(&["export", "db.syna"]);
     let three = "1970-01-01T00:00:00.000003Z,int,3";
     assert_eq!(after, format!("key,timestamp,kind,value\na,{three}\nb,{three}\n"));
+}
+
+#[test]
+fn optimize_keeps_every_point_in_fewer_bytes() {
+    let folder = Folder::new();
+    let db = SynaDB::new(folder.path("db.syna")).unwrap();
+    for i in 0..100_i64 {
+        db.append_at("counter", i, i).unwrap();
+    }
+    db.close().unwrap();
+    let before = folder.ok(&["export", "db.syna"]);
+    let report = json(&folder.ok(&["optimize", "db.syna", "--format", "json"]));
+    assert_eq!((&report["keys"], &report["points"]), (&1.into(), &100.into()));
+    assert!(report["bytes_after"].as_u64() < report["bytes_before"].as_u64(), "{report}");
+    assert_eq!(folder.ok(&["export", "db.syna"]), before);
+    let info = json(&folder.ok(&["info", "db.syna", "--format", "json"]));
+    assert_eq!((&info["generation"], &info["replaced_bytes"]), (&2.into(), &0.into()));
+    assert!(info["live_bytes"].as_u64().unwrap() > 1600, "{info}");
+}
+
+#[test]
+fn retain_keeps_what_the_first_matching_rule_names() {
+    let folder = Folder::new();
+    for i in ["1", "2", "3"] {
+        for key in ["a", "b", "c"] {
+            folder.ok(&["put", "-q", "db.syna", key, i, "--at", i]);
+        }
+    }
+    let rules = ["a=last:1", "b=since:1970-01-01T00:00:00.000002Z", "a=last:0"];
+    let args = [&["retain", "db.syna", "--format", "json"][..], &rules].concat();
+    let report = json(&folder.ok(&args));
+    assert_eq!((&report["keys"], &report["points"]), (&3.into(), &6.into()));
+    let values = |key| folder.ok(&["history", "db.syna", key, "--format", "jsonl"]).lines().count();
+    assert_eq!([values("a"), values("b"), values("c")], [1, 2, 3]);
+    assert!(folder.fails(1, &["retain", "db.syna", "[=last:1"]).contains("pattern"));
+    assert!(folder.fails(2, &["retain", "db.syna", "a=1"]).contains("last:N"));
+}
+
+#[test]
+fn follow_prints_what_comes_and_goes_on_where_it_stopped() {
+    let folder = Folder::new();
+    folder.ok(&["put", "-q", "db.syna", "a", "1", "--at", "1"]);
+    folder.ok(&["put", "-q", "db.syna", "b", "x", "--at", "2"]);
+    let follow = |more: &[&str]| {
+        let args = ["follow", "db.syna", "--idle", "0.1", "--format", "csv"];
+        folder.syna(&[&args[..], more].concat())
+    };
+    let head = "key,timestamp,kind,value\n";
+    let first = follow(&["--from", "beginning"]);
+    let a = "a,1970-01-01T00:00:00.000001Z,int,1\n";
+    let b = "b,1970-01-01T00:00:00.000002Z,text,x\n";
+    assert_eq!((first.code, first.stdout), (0, format!("{head}{a}{b}")));
+    assert_eq!(follow(&[]).stdout, head);
+    assert_eq!(follow(&["b", "--from", "beginning"]).stdout, format!("{head}{b}"));
+    let one = follow(&["--from", "beginning", "--commits", "1"]);
+    assert_eq!(one.stdout, format!("{head}{a}"));
+    // By the cursor that is told, and by one that is kept.
+    let cursor = one.stderr.strip_prefix("cursor: ").unwrap().trim();
+    assert_eq!(follow(&["--from", cursor]).stdout, format!("{head}{b}"));
+    let keep = ["--from", "beginning", "--cursor-file", "cursor"];
+    assert_eq!(follow(&keep).stdout, format!("{head}{a}{b}"));
+    assert_eq!(follow(&keep).stdout, head);
+    {
+        let db = SynaDB::new(folder.path("db.syna")).unwrap();
+        db.append_at("a", 3, Atom::Null).unwrap();
+        db.delete("b").unwrap();
+    }
+    let more = follow(&keep);
+    assert_eq!(
+        (more.stdout.as_str(), more.stderr.as_str()),
+        (format!("{head}a,1970-01-01T00:00:00.000003Z,null,\nb,,deleted,\n").as_str(), "",)
+    );
+    folder.ok(&["compact", "db.syna"]);
+    folder.ok(&["put", "-q", "db.syna", "a", "4", "--at", "4"]);
+    let more = follow(&keep);
+    let expected = format!("{head}a,1970-01-01T00:00:00.000004Z,int,4\n");
+    assert_eq!((more.code, more.stdout), (0, expected), "{}", more.stderr);
+    folder.ok(&["put", "-q", "db.syna", "a", "5", "--at", "5"]);
+    folder.ok(&["compact", "db.syna"]);
+    let lost = follow(&keep);
+    assert_eq!(lost.code, 1);
+    assert!(lost.stderr.contains("is lost"), "{}", lost.stderr);
+}
+
+/// Lines come as the commits do, in every format, not when the program ends.
+#[test]
+fn follow_prints_at_once() {
+    let folder = Folder::new();
+    let db = SynaDB::new(folder.path("db.syna")).unwrap();
+    for format in ["table", "jsonl", "csv", "json"] {
+        let mut command = folder.command(&["follow", "db.syna", "key", "--format", format]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut out = child.stdout.take().unwrap();
+        let reader = std::thread::spawn(move || {
+            let (mut seen, mut byte) = (Vec::new(), [0]);
+            // The end of the output ends it, too.
+            while !String::from_utf8_lossy(&seen).contains("12345") {
+                match out.read(&mut byte).unwrap() {
+                    0 => return false,
+                    _ => seen.push(byte[0]),
+                }
+            }
+            true
+        });
+        // It follows from when it has begun, whenever that is.
+        let until = Instant::now() + Duration::from_secs(60);
+        while !reader.is_finished() && Instant::now() < until {
+            db.append("key", 12345_i64).unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(child.try_wait().unwrap(), None, "{format}: it ended by itself");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(reader.join().unwrap(), "{format}: nothing was printed before the end");
+    }
 }
 
 #[test]

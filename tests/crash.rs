@@ -65,6 +65,12 @@ const SCRIPTS: &[(&str, Script)] = &[
     ("compact_full", |run| compactions(run, Durability::Full)),
     ("compact_os", |run| compactions(run, Durability::Os)),
     ("compact_buffered", |run| compactions(run, SMALL_BUFFER)),
+    ("optimize_full", |run| optimizations(run, Durability::Full)),
+    ("optimize_os", |run| optimizations(run, Durability::Os)),
+    ("optimize_buffered", |run| optimizations(run, SMALL_BUFFER)),
+    ("retain_full", |run| retentions(run, Durability::Full)),
+    ("retain_os", |run| retentions(run, Durability::Os)),
+    ("retain_buffered", |run| retentions(run, SMALL_BUFFER)),
     ("no_space_full", |run| no_space(run, Durability::Full)),
     ("no_space_os", |run| no_space(run, Durability::Os)),
     ("no_space_buffered", |run| no_space(run, SMALL_BUFFER)),
@@ -310,6 +316,61 @@ fn compactions(run: &mut Run, durability: Durability) {
     run.close();
     run.open(durability);
     run.put("a");
+}
+
+/// Histories of every form are rewritten, more is appended to each, and again.
+fn optimizations(run: &mut Run, durability: Durability) {
+    run.tail_budget_bytes = 2048;
+    run.open(durability);
+    for round in 0..3 {
+        for _ in 0..40 {
+            run.put_number("n");
+        }
+        run.put("a");
+        run.bulk("c", 100);
+        run.put_large("l");
+        run.put("l");
+        if round == 1 {
+            run.bulk("c", 8200);
+            run.delete("a");
+        }
+        run.optimize();
+        run.put("a");
+        run.batch(2);
+        run.sync();
+        run.put("n");
+    }
+    run.close();
+    run.open(durability);
+    run.put("c");
+    run.optimize();
+    run.bulk("c", 40);
+}
+
+/// Histories begin at later rows, and some are gone.
+fn retentions(run: &mut Run, durability: Durability) {
+    run.open(durability);
+    for rows in [50, 5, 1] {
+        for _ in 0..10 {
+            run.put_number("n");
+            run.put("a");
+        }
+        run.bulk("c", 100);
+        run.bulk("d", 40);
+        run.retain("c", rows);
+        run.put("c");
+        run.retain("d", 0);
+        run.put("d");
+        run.sync();
+        run.put_large("l");
+        run.put("n");
+    }
+    run.retain("l*", 1);
+    run.put("l");
+    run.reopen(durability);
+    run.retain("*", 2);
+    run.put("a");
+    run.close();
 }
 
 /// The disk fills up in the middle of batches; what failed never comes back.

@@ -8,20 +8,34 @@
 )]
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use synadb::storage::{MemoryStorage, Storage};
-use synadb::{Atom, DbConfig, Durability, Point, Snapshot, SynaDB};
+use synadb::{Atom, DbConfig, Durability, OptimizeOptions, Point, RetainPolicy, Snapshot, SynaDB};
 
 /// What one step does.
 #[derive(Debug, Clone)]
 enum Step {
-    Append { key: u8, timestamp: i64, atom: Atom },
-    AppendMany { key: u8, count: usize, first: i64 },
+    Append {
+        key: u8,
+        timestamp: i64,
+        atom: Atom,
+    },
+    AppendMany {
+        key: u8,
+        count: usize,
+        first: i64,
+    },
     Batch(Vec<(u8, Option<i64>)>),
-    BatchMany { keys: u8, count: usize },
-    Delete { key: u8 },
+    BatchMany {
+        keys: u8,
+        count: usize,
+    },
+    Delete {
+        key: u8,
+    },
     Checkpoint,
     Sync,
     Flush,
@@ -29,6 +43,19 @@ enum Step {
     Kill,
     Snapshot,
     DropSnapshot,
+    Compact,
+    Optimize,
+    /// The same, and while it runs so many points are added to each of these keys; with none, the key
+    /// is deleted; with one, it is put.
+    OptimizeBeside(Vec<(u8, usize)>),
+    RetainLast {
+        key: u8,
+        rows: u64,
+    },
+    RetainSince {
+        key: u8,
+        timestamp: i64,
+    },
 }
 
 type Model = BTreeMap<String, Vec<Point>>;
@@ -54,7 +81,17 @@ fn steps() -> impl Strategy<Value = Step> {
         3 => proptest::collection::vec((key.clone(), proptest::option::of(any::<i64>())), 0..6)
             .prop_map(Step::Batch),
         1 => (1u8..4, 1usize..100).prop_map(|(keys, count)| Step::BatchMany { keys, count }),
-        2 => key.prop_map(|key| Step::Delete { key }),
+        2 => key.clone().prop_map(|key| Step::Delete { key }),
+        1 => Just(Step::Compact),
+        2 => Just(Step::Optimize),
+        2 => proptest::collection::vec(
+            (key.clone(), prop_oneof![0usize..3, 32usize..60, 8000usize..8300]),
+            0..6,
+        )
+        .prop_map(Step::OptimizeBeside),
+        1 => (key.clone(), prop_oneof![0u64..40, 0u64..9000])
+            .prop_map(|(key, rows)| Step::RetainLast { key, rows }),
+        1 => (key, -60i64..60).prop_map(|(key, timestamp)| Step::RetainSince { key, timestamp }),
         1 => Just(Step::Checkpoint),
         1 => Just(Step::Sync),
         1 => Just(Step::Flush),
@@ -154,6 +191,15 @@ impl Run {
         self.model.entry(key_name(key)).or_default().push(Point { timestamp, value });
     }
 
+    /// Drops the points of a key before the one that `first` says.
+    fn keep_from(&mut self, key: u8, first: impl FnOnce(&[Point]) -> usize) {
+        let Some(points) = self.model.get_mut(&key_name(key)) else { return };
+        points.drain(..first(points));
+        if points.is_empty() {
+            self.model.remove(&key_name(key));
+        }
+    }
+
     fn step(&mut self, step: Step) {
         let db = self.db.clone().unwrap();
         match step {
@@ -228,6 +274,61 @@ impl Run {
             }
             Step::DropSnapshot => {
                 self.snapshots.pop();
+            }
+            Step::Compact => {
+                db.compact().unwrap();
+                for points in self.model.values_mut() {
+                    points.drain(..points.len() - 1);
+                }
+            }
+            Step::Optimize => {
+                let report = db.optimize().unwrap();
+                let points: usize = self.model.values().map(Vec::len).sum();
+                assert_eq!(report.keys, self.model.len() as u64);
+                assert_eq!(report.points, points as u64);
+                db.verify().unwrap();
+            }
+            Step::OptimizeBeside(changes) => {
+                let mut changes = Some(changes);
+                let mut done = Vec::new();
+                let mut beside = |_| {
+                    for (key, count) in changes.take().into_iter().flatten() {
+                        let name = key_name(key);
+                        match count {
+                            0 => drop(db.delete(&name).unwrap()),
+                            1 => drop(db.append_at(&name, 5, 7).unwrap()),
+                            _ => {
+                                let values = vec![7_i64; count];
+                                db.append_batch(&name, &vec![5; count], &values).unwrap();
+                            }
+                        }
+                        done.push((key, count));
+                    }
+                    ControlFlow::Continue(())
+                };
+                db.optimize_with(&OptimizeOptions::default(), &mut beside).unwrap();
+                for (key, count) in done {
+                    if count == 0 {
+                        self.model.remove(&key_name(key));
+                    }
+                    (0..count).for_each(|_| self.push(key, 5, Atom::Int(7)));
+                }
+                db.verify().unwrap();
+            }
+            Step::RetainLast { key, rows } => {
+                let policy = RetainPolicy::new().last(&key_name(key), rows).unwrap();
+                db.retain(&policy).unwrap();
+                self.keep_from(key, |points| points.len().saturating_sub(rows as usize));
+                db.verify().unwrap();
+            }
+            Step::RetainSince { key, timestamp } => {
+                let policy = RetainPolicy::new().since(&key_name(key), timestamp).unwrap();
+                db.retain(&policy).unwrap();
+                self.keep_from(key, |points| {
+                    let first = points.iter().position(|p| p.timestamp >= timestamp);
+                    first.unwrap_or(points.len())
+                });
+                db.verify().unwrap();
             }
         }
         check(self.db.as_ref().unwrap(), &self.model);

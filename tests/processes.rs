@@ -14,6 +14,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::ops::ControlFlow;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -495,6 +496,7 @@ fn forker() {
                 pids.push(pid);
                 assert_eq!(exit_code(pids[0]), 0);
             }
+            ControlFlow::Continue(())
         })
         .unwrap();
     assert_eq!(ints(&again, "key"), [3]);
@@ -1435,6 +1437,7 @@ fn a_second_rewrite_at_the_same_time_is_busy() {
         db.append("key", 2i64).unwrap();
         db.checkpoint().unwrap();
         busy += 1;
+        ControlFlow::Continue(())
     })
     .unwrap();
     assert!(busy > 0);

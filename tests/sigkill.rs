@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use support::children::{self, Child, has_tool, say, var};
 use support::rng::SplitMix64;
-use synadb::{Atom, DbConfig, Durability, SynaDB};
+use synadb::{Atom, DbConfig, Durability, RetainPolicy, SynaDB};
 
 const THREADS: u64 = 4;
 /// Points under the third key of a batch: enough for a chunk of columns.
@@ -105,9 +105,14 @@ fn worker() {
             }
             for _ in 0..rng.below(4) {
                 std::thread::sleep(Duration::from_millis(rng.below(30) as u64));
-                match rng.below(4) {
-                    0 | 1 => drop(db.compact().unwrap()),
-                    2 => db.checkpoint().unwrap(),
+                match rng.below(6) {
+                    0 => drop(db.compact().unwrap()),
+                    1 => drop(db.optimize().unwrap()),
+                    2 => {
+                        let policy = RetainPolicy::new().last("*/chunk", 1000).unwrap();
+                        db.retain(&policy).unwrap();
+                    }
+                    3 => db.checkpoint().unwrap(),
                     _ => db.sync().unwrap(),
                 }
             }
@@ -297,7 +302,12 @@ fn script() {
         step(&mut single, &mut batch);
         told("compact", db.compact().map(drop));
         step(&mut single, &mut batch);
+        told("optimize", db.optimize().map(drop));
+        step(&mut single, &mut batch);
         told("checkpoint", db.checkpoint());
+        step(&mut single, &mut batch);
+        let policy = RetainPolicy::new().last("t0/s*", 2).unwrap().last("t0/*k", 60).unwrap();
+        told("retain", db.retain(&policy).map(drop));
         step(&mut single, &mut batch);
         told("sync", db.sync());
         told("close", db.close());
@@ -424,8 +434,8 @@ fn bytes_a_lying_write_call_left_out_are_noticed() {
                 continue;
             };
             let plausible = |atom: &Atom| match atom {
-                Atom::Int(number) => (0..=9).contains(number),
-                Atom::Text(text) => text.parse().is_ok_and(|n: i64| (0..=9).contains(&n)),
+                Atom::Int(number) => (0..=14).contains(number),
+                Atom::Text(text) => text.parse().is_ok_and(|n: i64| (0..=14).contains(&n)),
                 _ => false,
             };
             if !points.iter().all(|point| plausible(&point.value)) {

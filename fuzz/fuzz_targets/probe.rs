@@ -2,9 +2,10 @@
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use synadb::storage::{MemoryStorage, Storage};
-use synadb::{DbConfig, Durability, SynaDB, salvage_storage};
+use synadb::{DbConfig, Durability, FollowFrom, SynaDB, salvage_storage};
 
 use crate::image;
 
@@ -43,9 +44,14 @@ pub fn probe(bytes: &[u8]) {
             let _ = db.get_point(&key);
             let _ = db.get_point_at(&key, 3);
         }
+        if let Ok(mut follower) = db.follow("*", FollowFrom::Beginning) {
+            while let Ok(Some(_)) = follower.next(Duration::ZERO) {}
+        }
         if !db.is_read_only() {
             let _ = db.append_at("key", 1, 1);
             let _ = db.append_batch("key", &[1; 40], &[1i64; 40]);
+            let _ = db.optimize();
+            let _ = db.compact();
         }
     }
     if let Ok(db) = SynaDB::with_storage(storage, "/copy", config()) {

@@ -43,6 +43,8 @@ pub(crate) fn run(args: &Args, streams: &mut Streams<'_>) -> Result<(), CliError
 fn database(db: &SynaDB, args: &Args, streams: &mut Streams<'_>) -> Result<(), CliError> {
     let stats = db.stats()?;
     let recovery = db.recovery_report();
+    let encodings: Vec<String> =
+        stats.encodings.iter().map(|used| format!("{} {}", used.name, used.stored_bytes)).collect();
     let fields = [
         ("path", Cell::Text(args.file.display().to_string())),
         ("medium", Cell::from(stats.medium)),
@@ -56,7 +58,10 @@ fn database(db: &SynaDB, args: &Args, streams: &mut Streams<'_>) -> Result<(), C
         ("tails", Cell::Count(stats.tails)),
         ("tail_points", Cell::Count(stats.tail_points)),
         ("tail_bytes", Cell::Count(stats.tail_bytes)),
+        ("live_bytes", Cell::Count(stats.live_bytes)),
+        ("replaced_bytes", Cell::Count(stats.replaced_bytes)),
         ("reclaimable_bytes", Cell::Count(stats.reclaimable_bytes)),
+        ("encodings", Cell::Text(encodings.join(", "))),
         ("torn_tail_bytes", Cell::Count(recovery.bytes_cut)),
     ];
     Ok(output::record(streams.stdout, args.format.format, &fields)?)

@@ -11,14 +11,17 @@
 mod compact;
 mod error;
 mod export;
+mod follow;
 mod get;
 mod history;
 mod import;
 mod info;
 mod keys;
+mod optimize;
 mod output;
 mod progress;
 mod put;
+mod retain;
 mod salvage;
 mod selection;
 mod sparkline;
@@ -66,9 +69,12 @@ enum Command {
     Info(info::Args),
     Import(import::Args),
     Export(export::Args),
+    Follow(follow::Args),
     Verify(verify::Args),
     Salvage(salvage::Args),
     Compact(compact::Args),
+    Optimize(optimize::Args),
+    Retain(retain::Args),
 }
 
 /// Where a command reads and prints.
@@ -138,9 +144,12 @@ impl Command {
             Command::Info(args) => info::run(args, streams),
             Command::Import(args) => import::run(args, streams),
             Command::Export(args) => export::run(args, streams),
+            Command::Follow(args) => follow::run(args, streams),
             Command::Verify(args) => verify::run(args, streams),
             Command::Salvage(args) => salvage::run(args, streams),
             Command::Compact(args) => compact::run(args, streams),
+            Command::Optimize(args) => optimize::run(args, streams),
+            Command::Retain(args) => retain::run(args, streams),
         }
     }
 }
@@ -210,6 +219,10 @@ mod tests {
             &["import", "f", "x.csv", "--time", "t", "--batch-rows", "0"],
             &["put", "f", "k", "1", "--type", "complex"],
             &["export", "f", "--format", "table"],
+            &["retain", "f"],
+            &["retain", "f", "*=first:3"],
+            &["follow", "f", "--from", "yesterday"],
+            &["follow", "f", "--idle", "-1"],
         ] {
             let (code, stdout, stderr) = syna(args);
             assert_eq!((code, stdout.as_str()), (EXIT_USAGE, ""), "{args:?}");

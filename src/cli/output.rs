@@ -212,6 +212,20 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// Hands everything so far to whoever reads: for rows that come slowly.
+    pub(crate) fn show(&mut self) -> io::Result<()> {
+        match &mut self.sink {
+            Sink::Table { out, ahead, layout } => {
+                if layout.is_none() {
+                    Layout::begin(*out, self.columns, ahead, layout)?;
+                }
+                out.flush()
+            }
+            Sink::Json { out, .. } | Sink::Jsonl { out } => out.flush(),
+            Sink::Csv(csv) => csv.flush(),
+        }
+    }
+
     /// Prints what a table still holds back and ends the document.
     pub(crate) fn finish(self) -> io::Result<()> {
         match self.sink {

@@ -3,6 +3,7 @@
 //! It appears on standard error after the first second, and only on a terminal; a job that ends
 //! sooner leaves no trace.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressDrawTarget, ProgressStyle};
@@ -60,6 +61,14 @@ impl Bar {
     /// The form in which the store reports.
     pub(crate) fn callback(&mut self) -> impl FnMut(Progress) {
         |progress| self.update(progress.done_bytes, progress.total_bytes)
+    }
+
+    /// The form in which a rewrite reports; a command goes on to its end.
+    pub(crate) fn rewrite_callback(&mut self) -> impl FnMut(Progress) -> ControlFlow<()> {
+        |progress| {
+            self.update(progress.done_bytes, progress.total_bytes);
+            ControlFlow::Continue(())
+        }
     }
 }
 

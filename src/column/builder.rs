@@ -176,6 +176,14 @@ impl EncodedChunk {
 }
 
 impl EncodedChunk {
+    /// A chunk whose columns come from elsewhere when it is written.
+    pub(super) fn without_data(header: ChunkHeader) -> Self {
+        let head = header.encode();
+        let mut chunk = EncodedChunk { header, head, data: Vec::new() };
+        chunk.place(0, 0, 0);
+        chunk
+    }
+
     /// Number of points.
     pub(crate) fn rows(&self) -> u32 {
         self.header.rows
@@ -210,7 +218,7 @@ impl EncodedChunk {
 
     /// Length of the entry's value as placed.
     pub(crate) fn value_len(&self) -> u64 {
-        (self.head.len() as u64).saturating_add(self.data.len() as u64)
+        (self.head.len() as u64).saturating_add(self.header.data_len)
     }
 
     /// The header as placed.
@@ -229,7 +237,6 @@ impl EncodedChunk {
     }
 
     /// The value from the first column on.
-    #[cfg(test)]
     pub(crate) fn data(&self) -> &[u8] {
         &self.data
     }

@@ -9,6 +9,7 @@
 //! are current and which blocks were verified already is the index's affair.
 
 mod builder;
+mod merge;
 mod points;
 pub(crate) mod reader;
 mod stats;
@@ -16,5 +17,6 @@ mod stats;
 pub(crate) mod testing;
 
 pub(crate) use builder::EncodedChunk;
+pub(crate) use merge::{ColumnSource, MergedChunk, SourceBlock, is_mergeable};
 pub(crate) use points::Points;
 pub(crate) use stats::{FloatStats, IntStats, ZoneMap};

@@ -20,8 +20,9 @@ use crate::log::recovery::RecoveryReport;
 use crate::log::{LogFile, LogWriter};
 use crate::storage::{FileIdentity, Medium, Storage};
 
-use super::follower::Follower;
+use super::follow::Followers;
 use super::keeper::Keeper;
+use super::reader_side::ReaderSide;
 use super::sealer::Sealer;
 use super::write::OwnedCommit;
 
@@ -68,7 +69,7 @@ impl Drop for Pinned {
 /// What only the thread that changes the database may touch.
 pub(crate) enum Side {
     Writer(WriterSide),
-    Reader(Follower),
+    Reader(ReaderSide),
     Closed,
 }
 
@@ -82,12 +83,32 @@ pub(crate) struct WriterSide {
     pub(crate) checkpoint_len: u64,
 }
 
+impl WriterSide {
+    /// About what a rewrite that keeps all live points would free.
+    pub(crate) fn reclaimable_bytes(&self) -> u64 {
+        self.index.replaced_bytes().saturating_add(self.checkpoint_len)
+    }
+}
+
 /// How many `Waiting` for durability there are, and how much is durable.
 pub(crate) struct Durable {
     pub(crate) offset: AtomicU64,
     /// The greatest length of the log before a rewrite since it was opened.
     pub(crate) before_rewrite: AtomicU64,
     pub(crate) changed: (Mutex<()>, Condvar),
+}
+
+/// How rewrites in the background went.
+#[derive(Default)]
+pub(crate) struct AutoOptimize {
+    /// How many there were.
+    pub(crate) count: u64,
+    /// Why the last one failed.
+    pub(crate) error: Option<SynaError>,
+    /// After a failure the next one is not tried before this.
+    pub(crate) not_before: Option<Instant>,
+    /// Failures in a row.
+    pub(crate) failures: u32,
 }
 
 /// One open database of this process.
@@ -110,13 +131,15 @@ pub(crate) struct Core {
     /// At most one explicit sync at a time runs outside the lock.
     pub(crate) syncing: Mutex<()>,
     pub(crate) rewriting: AtomicBool,
+    pub(crate) followers: Followers,
+    pub(crate) auto_optimize: Mutex<AutoOptimize>,
     pub(crate) detached: AtomicBool,
     pub(crate) keeper: Keeper,
     pub(crate) sealer: Sealer,
     /// The count of forks when this was opened.
     pub(crate) forks: u64,
     pub(crate) opened: Instant,
-    /// For a follower: when it last looked, in microseconds since `opened`.
+    /// For a reader of its own: when it last looked, in microseconds since `opened`.
     pub(crate) looked_us: AtomicU64,
     pub(crate) identity: Mutex<FileIdentity>,
 }
@@ -162,7 +185,7 @@ impl Core {
         }
     }
 
-    /// The newest commit that this handle may see: a follower looks for newer ones first, if its
+    /// The newest commit that this handle may see: a reader looks for newer ones first, if its
     /// view is older than it may be.
     #[inline]
     pub(crate) fn look(&self) -> Result<()> {

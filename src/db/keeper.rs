@@ -1,8 +1,11 @@
 //! The thread that does a writer's work in the background: writes out old buffers, syncs after
-//! every 64 MiB, keeps the slots current, looks whether the file is still there.
+//! every 64 MiB, keeps the slots current, looks whether the file is still there, and begins rewrites
+//! where `auto_optimize` asks for them. Those run on a thread of their own, because buffers have to be
+//! written out meanwhile.
 //!
 //! It sleeps while nothing happens; the first commit after that wakes it.
 
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
@@ -11,8 +14,11 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use crate::config::Durability;
+use crate::error::SynaError;
+use crate::format::LOG_START;
+use crate::maintenance::{OptimizeOptions, optimize_core};
 
-use super::core::{Core, Side, WriterSide};
+use super::core::{AutoOptimize, Core, Side, WriterSide};
 
 /// So many bytes may be with the operating system alone before they are synced.
 const UNSYNCED_MAX: u64 = 64 << 20;
@@ -30,6 +36,10 @@ struct Shared {
     /// that lock, so it comes before the look or sees the flag.
     asleep: AtomicBool,
     sync_is_due: AtomicBool,
+    /// The thread of the rewrite that runs, or ran last.
+    optimizer: Mutex<Option<JoinHandle<()>>>,
+    /// Whether that rewrite is to end.
+    cancelled: AtomicBool,
 }
 
 #[derive(Default)]
@@ -45,6 +55,8 @@ impl Keeper {
             wake: Condvar::new(),
             asleep: AtomicBool::new(false),
             sync_is_due: AtomicBool::new(false),
+            optimizer: Mutex::new(None),
+            cancelled: AtomicBool::new(false),
         };
         Keeper { shared: Arc::new(shared), thread: Mutex::new(None) }
     }
@@ -95,10 +107,69 @@ impl Keeper {
                 let _ = thread.join();
             }
         }
+        self.shared.cancelled.store(true, Ordering::Relaxed);
+        let optimizer = self.shared.optimizer.lock().take();
+        if let Some(thread) = optimizer
+            && thread.thread().id() != std::thread::current().id()
+        {
+            // A panic in a rewrite leaves the old file.
+            let _ = thread.join();
+        }
     }
 }
 
-fn run(shared: &Shared, core: &Weak<Core>, interval: Duration) {
+/// After a rewrite in the background failed, the next one waits so long, and twice as long after each
+/// further failure, up to an hour.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(60);
+const PAUSE_MAX: Duration = Duration::from_secs(3600);
+
+/// Begins a rewrite in the background if it would free enough.
+fn begin_to_optimize(shared: &Arc<Shared>, core: &Arc<Core>) {
+    if !core.config.auto_optimize {
+        return;
+    }
+    let mut optimizer = shared.optimizer.lock();
+    let runs = optimizer.as_ref().is_some_and(|thread| !thread.is_finished());
+    let not_yet = core.auto_optimize.lock().not_before.is_some_and(|at| Instant::now() < at);
+    if runs || not_yet {
+        return;
+    }
+    let is_due = core.with_writer(|side| {
+        side.log.check_writable()?;
+        let reclaimable = side.reclaimable_bytes();
+        let live = side.log.end().offset.saturating_sub(LOG_START).saturating_sub(reclaimable);
+        Ok(reclaimable > live.max(core.config.auto_optimize_min_bytes))
+    });
+    if !matches!(is_due, Ok(true)) {
+        return;
+    }
+    let (shared, core) = (Arc::clone(shared), Arc::clone(core));
+    let thread = std::thread::Builder::new().name("synadb-optimize".to_owned());
+    // Without a thread it is tried again at the next look.
+    *optimizer = thread.spawn(move || optimize(&shared, &core)).ok();
+}
+
+fn optimize(shared: &Shared, core: &Core) {
+    let mut go_on = |_| match shared.cancelled.load(Ordering::Relaxed) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    };
+    let result = optimize_core(core, &OptimizeOptions::default(), &mut go_on);
+    let mut told = core.auto_optimize.lock();
+    match result {
+        Ok(_) => *told = AutoOptimize { count: told.count + 1, ..AutoOptimize::default() },
+        // Somebody else rewrites it, or the database is being closed.
+        Err(SynaError::Busy | SynaError::Cancelled | SynaError::Closed) => {}
+        Err(error) => {
+            let pause = PAUSE_AFTER_FAILURE.saturating_mul(1 << told.failures.min(6));
+            told.not_before = Instant::now().checked_add(pause.min(PAUSE_MAX));
+            told.failures += 1;
+            told.error = Some(error);
+        }
+    }
+}
+
+fn run(shared: &Arc<Shared>, core: &Weak<Core>, interval: Duration) {
     // Half of the age at which a buffer is written out: found at the first look, old at the second.
     let tick = (interval / 2).clamp(Duration::from_millis(1), Core::KEEPER_INTERVAL);
     let mut looked = Instant::now();
@@ -136,6 +207,7 @@ fn run(shared: &Shared, core: &Weak<Core>, interval: Duration) {
             looked = Instant::now();
             // Notes it in the core if the file is gone; the next write says so.
             let _ = core.check_attached();
+            begin_to_optimize(shared, &core);
         }
         idle = false;
         if let Side::Writer(side) = &mut *core.side.lock() {

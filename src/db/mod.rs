@@ -2,11 +2,12 @@
 
 mod batch;
 mod core;
-mod follower;
+mod follow;
 mod keeper;
 mod open;
 mod opens;
 mod read;
+mod reader_side;
 mod sealer;
 mod series;
 mod snapshot;
@@ -28,15 +29,16 @@ use crate::log::recovery::RecoveryReport;
 use crate::storage::{FileIdentity, FileStorage, MemoryStorage, Storage};
 
 pub use batch::Batch;
+pub use follow::{Appended, Change, Cursor, FollowFrom, FollowedCommit, Follower};
 pub use series::Series;
 pub use snapshot::Snapshot;
-pub use stats::Stats;
+pub use stats::{EncodingUse, Stats};
 pub use values::Values;
 
 pub(crate) use self::core::{Core, Generation, Pinned, WriterSide};
 pub(crate) use open::no_slot;
 pub(crate) use opens::{also_known_as, no_longer};
-pub(crate) use values::ops_of_points;
+pub(crate) use values::{CHUNK_ROWS_MIN, ops_of_points};
 pub(crate) use write::{Commit, Op, PutValue};
 
 use opens::Open;
@@ -535,7 +537,8 @@ impl SynaDB {
         self.open.core.refresh()
     }
 
-    /// Figures about the database. Cost: all keys.
+    /// Figures about the database. Cost: all keys, and the headers of all chunks that hold live
+    /// points.
     ///
     /// # Errors
     ///

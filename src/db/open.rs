@@ -23,8 +23,8 @@ use crate::log::{Content, LogFile, LogWriter, Scanned, Scanner, create};
 use crate::storage::{FileKind, FileStatus, Medium, OpenMode, Replace, Storage, StorageFile};
 
 use super::core::{Core, Durable, Generation, Side, WriterSide};
-use super::follower::Follower;
 use super::keeper::Keeper;
+use super::reader_side::ReaderSide;
 use super::sealer::Sealer;
 
 /// An index rebuilt from a log.
@@ -338,6 +338,8 @@ fn new_core(
         },
         syncing: Mutex::new(()),
         rewriting: AtomicBool::new(false),
+        followers: Mutex::default(),
+        auto_optimize: Mutex::default(),
         detached: AtomicBool::new(false),
         keeper: Keeper::new(),
         sealer: Sealer::new(),
@@ -422,9 +424,9 @@ pub(crate) fn open_reader(
         let log = Arc::new(LogFile::open(Arc::clone(&file), &target.path)?);
         let status = file.status().map_err(|e| log.io_error("stat", e))?;
         let medium = storage.medium(&target.path).unwrap_or(Medium::Disk);
-        let (follower, recovery) = Follower::open(log)?;
-        let generation = follower.generation();
-        let durable = follower.durable_len();
+        let (reader, recovery) = ReaderSide::open(log)?;
+        let generation = reader.generation();
+        let durable = reader.durable_len();
         let core = new_core(
             storage,
             target,
@@ -432,7 +434,7 @@ pub(crate) fn open_reader(
             (false, medium, status.identity),
             recovery,
             generation,
-            Side::Reader(follower),
+            Side::Reader(reader),
             durable,
         );
         return Ok(Arc::new(core));

@@ -1,7 +1,13 @@
 //! Figures about an open database.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use crate::error::{Result, SynaError};
-use crate::index::SegmentBody;
+use crate::format::LOG_START;
+use crate::format::chunk::EncodingId;
+use crate::index::{Index, Segment, SegmentBody, load_chunk_once};
+use crate::log::LogFile;
 use crate::storage::Medium;
 
 use super::core::{Core, Side};
@@ -32,13 +38,75 @@ pub struct Stats {
     pub syncs: u64,
     /// How often an incomplete write was cut back since it was opened.
     pub cuts: u64,
-    /// An estimate of what a rewrite that keeps all live points would free: points stored twice
-    /// (as they came and in a chunk), deleted points, checkpoints.
+    /// Bytes of the log that hold live points once, with what frames them: the rest of what is
+    /// reclaimable, an estimate like that.
+    pub live_bytes: u64,
+    /// An estimate of the bytes of points that are stored twice (as they came and in a chunk) or
+    /// were deleted.
+    pub replaced_bytes: u64,
+    /// An estimate of what a rewrite that keeps all live points would free: what was replaced, and
+    /// checkpoints.
     pub reclaimable_bytes: u64,
+    /// How the columns of chunks that hold live points are encoded, in order of the names.
+    pub encodings: Vec<EncodingUse>,
+    /// How often the file was rewritten by [`auto_optimize`](crate::DbConfig::auto_optimize) since
+    /// it was opened.
+    pub auto_optimizes: u64,
+    /// Why the last such rewrite failed, if it did.
+    pub auto_optimize_error: Option<String>,
     /// How often the file was rewritten, from 1.
     pub generation: u64,
     /// `disk`, `memory` (nothing is durable there) or the name of a network file system.
     pub medium: &'static str,
+}
+
+/// How much is stored in one encoding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EncodingUse {
+    /// Its name; `unreadable` for chunks whose header is damaged.
+    pub name: &'static str,
+    /// Bytes of columns in the file.
+    pub stored_bytes: u64,
+    /// Bytes of these columns after decoding.
+    pub decoded_bytes: u64,
+}
+
+/// The name of an encoding, as it is documented.
+fn name_of(encoding: EncodingId) -> &'static str {
+    match encoding {
+        EncodingId::Raw => "raw",
+    }
+}
+
+/// How the columns of the chunks of `index` are encoded.
+fn encodings(log: &LogFile, index: &Index) -> Vec<EncodingUse> {
+    let mut uses: BTreeMap<&'static str, (u64, u64)> = BTreeMap::new();
+    let mut count = |name, stored, decoded| {
+        let (all_stored, all_decoded) = uses.entry(name).or_default();
+        *all_stored += stored;
+        *all_decoded += decoded;
+    };
+    for slot in index.slots() {
+        // Headers are read without the lock on the history.
+        let segments: Vec<Arc<Segment>> = slot.history.lock().rows.segments.to_vec();
+        for segment in segments {
+            let SegmentBody::Chunk { val_len, .. } = &segment.body else { continue };
+            match load_chunk_once(log, &slot.key, &segment) {
+                Ok(chunk) => chunk.header().columns.iter().for_each(|column| {
+                    count(name_of(column.encoding), column.stored_len, column.decoded_len);
+                }),
+                Err(_) => count("unreadable", u64::from(*val_len), 0),
+            }
+        }
+    }
+    let uses = uses.into_iter();
+    uses.map(|(name, (stored_bytes, decoded_bytes))| EncodingUse {
+        name,
+        stored_bytes,
+        decoded_bytes,
+    })
+    .collect()
 }
 
 impl Core {
@@ -73,16 +141,24 @@ impl Core {
                 stats.durable_offset = side.log.durable_len();
                 stats.syncs = side.log.syncs();
                 stats.cuts = side.log.cuts();
-                stats.reclaimable_bytes = side.index.replaced_bytes() + side.checkpoint_len;
+                stats.replaced_bytes = side.index.replaced_bytes();
+                stats.reclaimable_bytes = side.reclaimable_bytes();
                 stats.file_bytes = side.log.allocated();
             }
-            Side::Reader(follower) => {
-                stats.tail_bytes = follower.tail_bytes() as u64;
-                stats.durable_offset = follower.durable_len();
-                stats.reclaimable_bytes = follower.replaced_bytes();
+            Side::Reader(reader) => {
+                stats.tail_bytes = reader.tail_bytes() as u64;
+                stats.durable_offset = reader.durable_len();
+                stats.replaced_bytes = reader.replaced_bytes();
+                stats.reclaimable_bytes = stats.replaced_bytes;
             }
             Side::Closed => return Err(SynaError::Closed),
         }
+        let framed = stats.log_bytes.saturating_sub(LOG_START);
+        stats.live_bytes = framed.saturating_sub(stats.reclaimable_bytes);
+        stats.encodings = encodings(log, index);
+        let auto_optimize = self.auto_optimize.lock();
+        stats.auto_optimizes = auto_optimize.count;
+        stats.auto_optimize_error = auto_optimize.error.as_ref().map(ToString::to_string);
         Ok(stats)
     }
 }

@@ -613,6 +613,10 @@ impl WriterSide {
         self.seal_all(CHUNK_ROWS_KEPT)?;
         let mark = self.log.mark();
         let start = mark.end;
+        // The one before it is of no use any more.
+        let replaced = self.index.replaced_bytes();
+        self.index.set_replaced_bytes(replaced.saturating_add(self.checkpoint_len));
+        self.checkpoint_len = 0;
         // Not again at once if it cannot be written.
         let Some(pieces) = self.index.image(start, self.log.log().limits().value_size_max) else {
             (self.checkpoint, self.checkpoint_len) = (start.offset, 0);

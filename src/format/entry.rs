@@ -269,6 +269,12 @@ pub(crate) struct CommitValue {
 impl CommitValue {
     pub(crate) const LEN: usize = 16;
 
+    /// Counts one more member, for who gathers what a commit entry ought to say.
+    pub(crate) fn add_member(&mut self, body_crc: u32) {
+        self.count = self.count.saturating_add(1);
+        self.members_crc = extend(self.members_crc, &body_crc.to_le_bytes());
+    }
+
     pub(crate) fn encode(&self) -> [u8; Self::LEN] {
         let mut value = [0; Self::LEN];
         put_at(&mut value, 0, &self.first.to_le_bytes());

@@ -7,6 +7,7 @@ use crate::atom::{Atom, Point};
 use crate::column::Points;
 use crate::column::reader::{self, BlockError};
 use crate::error::{Result, SynaError};
+use crate::format::checksum::crc32c;
 use crate::format::chunk::{ChunkHeader, ColumnRecord, header_len};
 use crate::format::entry::{EntryHeader, HEADER_LEN, Kind, body_crc, entry_len};
 use crate::format::value::{self, StoredAtom};
@@ -145,6 +146,18 @@ impl LoadedChunk {
         self.with_columns(log, |fetch| {
             reader::verify_block_and_zone_map(&self.header, block, fetch)
         })
+    }
+
+    /// The stored bytes of a column, their checksum verified.
+    pub(crate) fn column_bytes(&self, log: &LogFile, column: &ColumnRecord) -> Result<LogBytes> {
+        let len = usize::try_from(column.stored_len)
+            .map_err(|_| SynaError::OutOfMemory { bytes: column.stored_len })?;
+        let bytes = log.committed(self.value_at + self.header.data_start + column.offset, len)?;
+        if crc32c(&bytes) == column.crc {
+            Ok(bytes)
+        } else {
+            Err(log.corrupt(self.offset, "a column fails its checksum"))
+        }
     }
 
     /// Fetches all columns of the chunk as one stretch of the log and reads from it.

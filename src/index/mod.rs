@@ -23,16 +23,16 @@ mod writer;
 
 use crate::sync::{AtomicU64, Ordering};
 
-pub(crate) use chunk::LoadedChunk;
+pub(crate) use chunk::{LoadedChunk, read_large_put};
 pub(crate) use glob::Glob;
-pub(crate) use history::{KeySlot, SegmentBody};
+pub(crate) use history::{KeySlot, Segment, SegmentBody};
 pub(crate) use key_table::KeyId;
 pub(crate) use replay::{Replay, ReplayStep, segment_of};
 pub(crate) use seal::{CHUNK_ROWS_KEPT, SEAL_ROWS_MIN, Seal, stays_in_tail};
 pub(crate) use snapshots::Pin;
 pub(crate) use version::Latest;
-pub(crate) use view::{HistoryView, point_of_latest};
-pub(crate) use writer::IndexWriter;
+pub(crate) use view::{HistoryView, load_chunk_once, point_of_latest};
+pub(crate) use writer::{IndexWriter, latest_of_point};
 
 use history::Slots;
 use key_table::KeyTable;

@@ -4,9 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use crate::column::Points;
 use crate::error::{Result, SynaError};
-use crate::format::checksum::extend;
 use crate::format::chunk::ChunkHeader;
-use crate::format::entry::{Position, flags};
+use crate::format::entry::{CommitValue, Position, flags};
 use crate::format::value;
 use crate::log::{Content, Entry, INLINE_VALUE_MAX, LogFile};
 
@@ -44,9 +43,8 @@ enum MemberContent {
 }
 
 struct OpenBatch {
-    first: u64,
-    count: u32,
-    crc: u32,
+    /// What its commit entry has to say.
+    seen: CommitValue,
     members: Vec<Member>,
 }
 
@@ -96,9 +94,7 @@ impl Replay {
         if let Content::Commit(commit) = entry.content {
             let batch = self.batch.take();
             let batch = batch.ok_or_else(|| damaged("a commit entry without a batch"))?;
-            if (batch.first, batch.count, batch.crc)
-                != (commit.first, commit.count, commit.members_crc)
-            {
+            if batch.seen != commit {
                 return Err(damaged("a commit entry of another batch"));
             }
             let end = entry.end.offset;
@@ -127,13 +123,10 @@ impl Replay {
             return Ok(ReplayStep::Commit);
         }
         let batch = self.batch.get_or_insert_with(|| OpenBatch {
-            first: entry.offset,
-            count: 0,
-            crc: 0,
+            seen: CommitValue { first: entry.offset, count: 0, members_crc: 0 },
             members: Vec::new(),
         });
-        batch.count = batch.count.saturating_add(1);
-        batch.crc = extend(batch.crc, &entry.header.body_crc.to_le_bytes());
+        batch.seen.add_member(entry.header.body_crc);
         if !matches!(entry.content, Content::Checkpoint(_) | Content::Ignorable) {
             batch.members.push(Member::of(entry.offset, &entry));
         }
@@ -219,9 +212,15 @@ fn chunk_entry(
     let end = first.checked_add(rows).filter(|end| *end <= ROWS_MAX);
     let end = end.ok_or_else(|| damaged("a chunk of impossible rows"))?;
     let index = Arc::clone(writer.index());
-    let next = index.slot(id).map_or(0, |slot| slot.versions.newest().rows);
+    let slot = index.slot(id);
+    let next = slot.map_or(0, |slot| slot.versions.newest().rows);
     if first == next || next == 0 {
-        if stays_in_tail(rows, val_len.into()) {
+        // What a rewrite wrote as a chunk has its neighbours in it and need not wait for them in
+        // memory. Nor may it: the rewrite's own index had it as a segment, too, and rows that a
+        // writer held as two segments must not be one for who replays what it sealed.
+        let is_base = offset < log.header().base_end
+            && slot.is_none_or(|slot| slot.history.lock().rows.tail_len(next) == 0);
+        if stays_in_tail(rows, val_len.into()) && !is_base {
             let mut points = Points::new();
             chunk.decode(log, 0, u32::MAX, &mut points)?;
             writer.add_points(id, commit_end, first, &points);

@@ -47,6 +47,21 @@ pub(crate) fn load_chunk(log: &LogFile, key: &str, segment: &Segment) -> Result<
     Ok(Arc::clone(loaded.get_or_init(|| Arc::new(chunk))))
 }
 
+/// As [`load_chunk`] for who reads a chunk once: its header is not kept.
+pub(crate) fn load_chunk_once(
+    log: &LogFile,
+    key: &str,
+    segment: &Segment,
+) -> Result<Arc<LoadedChunk>> {
+    match &segment.body {
+        SegmentBody::Chunk { offset, val_len, loaded } if loaded.get().is_none() => {
+            let (first_row, rows) = (segment.first_row, segment.rows);
+            LoadedChunk::load(log, key, *offset, *val_len, first_row, rows).map(Arc::new)
+        }
+        _ => load_chunk(log, key, segment),
+    }
+}
+
 impl KeySlot {
     /// The version a reader of the commits up to `commit_end` sees.
     pub(crate) fn version_at(&self, commit_end: u64) -> Version {
@@ -126,6 +141,16 @@ impl HistoryView {
     #[cfg(all(test, loom))]
     pub(super) fn tail_bits(&self) -> &[u64] {
         self.tail.bits()
+    }
+
+    /// The segments that hold the first of the rows, whole, oldest first.
+    pub(crate) fn segments(&self) -> &[Arc<Segment>] {
+        &self.segments
+    }
+
+    /// The last of the rows, as far as they lie in memory.
+    pub(crate) fn tail(&self) -> &Points {
+        &self.tail
     }
 
     /// An empty vector with room for every row, or `OutOfMemory`: how many rows there are is up to

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::OnceLock;
 
-use crate::atom::AtomKind;
+use crate::atom::{Atom, AtomKind, Point};
 use crate::column::Points;
 use crate::error::{Result, SynaError};
 use crate::format::value::StoredAtom;
@@ -350,8 +350,8 @@ impl IndexWriter {
         history.frozen -= thawed;
         if end > tail_row {
             let gone = usize::try_from(end - tail_row.max(first)).unwrap_or(usize::MAX);
-            // A put of a number; texts are longer, which an estimate may leave out.
-            accounts.replaced_bytes += gone as u64 * (40 + key_len).next_multiple_of(8);
+            // Header and value of a put of a number; texts are longer, which an estimate may leave out.
+            accounts.replaced_bytes += gone as u64 * (36 + key_len).next_multiple_of(8);
             let kept_before = usize::try_from(first.saturating_sub(tail_row)).unwrap_or(usize::MAX);
             if kept_before > 0 {
                 // Rows of the tail before the chunk stay in memory before it.
@@ -386,7 +386,7 @@ impl IndexWriter {
             if rows > 0 {
                 let bytes: u64 = history.rows.segments.iter().map(|s| s.stored_len()).sum();
                 let tail = history.rows.tail_len(version.rows) as u64;
-                accounts.replaced_bytes += bytes + tail * (40 + key_len).next_multiple_of(8);
+                accounts.replaced_bytes += bytes + tail * (36 + key_len).next_multiple_of(8);
                 history.end_life(version.live_from, version.rows);
                 accounts.kept += 1;
                 version.live_from = version.rows;
@@ -581,22 +581,18 @@ impl IndexWriter {
     /// Bytes of the latest value for a chunk's last row.
     pub(crate) fn latest_of_chunk(chunk: &LoadedChunk, log: &LogFile) -> Result<Latest> {
         let point = chunk.point(log, chunk.header().rows.saturating_sub(1))?;
-        Ok(match point.value {
-            crate::atom::Atom::Float(value) => Latest::Number {
-                timestamp: point.timestamp,
-                kind: AtomKind::Float,
-                bits: value.to_bits(),
-            },
-            crate::atom::Atom::Int(value) => Latest::Number {
-                timestamp: point.timestamp,
-                kind: AtomKind::Int,
-                bits: value.cast_unsigned(),
-            },
-            crate::atom::Atom::Null => {
-                Latest::Number { timestamp: point.timestamp, kind: AtomKind::Null, bits: 0 }
-            }
-            _ => Latest::InHistory,
-        })
+        Ok(latest_of_point(&point))
+    }
+}
+
+/// What the latest value is if it is that of `point`.
+pub(crate) fn latest_of_point(point: &Point) -> Latest {
+    let number = |kind, bits| Latest::Number { timestamp: point.timestamp, kind, bits };
+    match point.value {
+        Atom::Float(value) => number(AtomKind::Float, value.to_bits()),
+        Atom::Int(value) => number(AtomKind::Int, value.cast_unsigned()),
+        Atom::Null => number(AtomKind::Null, 0),
+        Atom::Text(_) | Atom::Bytes(_) => Latest::InHistory,
     }
 }
 

@@ -14,4 +14,4 @@ mod writer;
 
 pub(crate) use file::{LogBytes, LogFile, read_up_to, write_all};
 pub(crate) use scan::{Content, Entry, INLINE_VALUE_MAX, LargePuts, Scanned, Scanner};
-pub(crate) use writer::{LogWriter, first_slot, sync_data};
+pub(crate) use writer::{LogWriter, Pieces, first_slot, sync_data};

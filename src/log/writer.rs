@@ -207,12 +207,30 @@ impl LogWriter {
         batch: Option<&mut BatchFrame>,
     ) -> Result<(u64, u32)> {
         let offset = self.end.offset;
-        let val_len = chunk.place(first_row, offset, key.len());
+        let (val_len, body) = self.frame_chunk_head(key, first_row, chunk, batch.is_some())?;
+        self.data.push((self.buffer.len(), chunk.take_data()));
+        self.buffer.extend((0..chunk_padding(key, val_len)).map(|_| 0));
+        if let Some(batch) = batch {
+            batch.add(body);
+        }
+        Ok((offset, val_len))
+    }
+
+    /// Frames a chunk entry up to its first column. Returns the length of the value and the
+    /// checksum of the body.
+    fn frame_chunk_head(
+        &mut self,
+        key: &str,
+        first_row: u64,
+        chunk: &mut EncodedChunk,
+        in_batch: bool,
+    ) -> Result<(u32, u32)> {
+        let val_len = chunk.place(first_row, self.end.offset, key.len());
         let limit = self.log.limits().chunk_size_max;
         let val_len = u32::try_from(val_len).ok().filter(|len| u64::from(*len) <= limit).ok_or(
             SynaError::BatchTooLarge { what: "the chunk of one key", len: val_len, max: limit },
         )?;
-        let batch_flag = if batch.is_some() { flags::IN_BATCH } else { 0 };
+        let batch_flag = if in_batch { flags::IN_BATCH } else { 0 };
         let frame = Frame {
             kind: Kind::Chunk,
             timestamp: chunk.timestamp_min(),
@@ -225,13 +243,40 @@ impl LogWriter {
             head.split_at_checked(chunk.header().header_len()).unwrap_or((head, &[]));
         let body = frame.write_chunk(&mut self.buffer, &mut self.end, &salt, header, val_len);
         self.buffer.extend_from_slice(gap);
-        self.data.push((self.buffer.len(), chunk.take_data()));
-        let unpadded = HEADER_LEN as u64 + key.len() as u64 + u64::from(val_len);
-        let padding = entry_len(key.len(), val_len.into()) - unpadded;
-        self.buffer.extend((0..padding).map(|_| 0));
-        if let Some(batch) = batch {
-            batch.add(body);
+        Ok((val_len, body))
+    }
+
+    /// Writes a chunk whose columns are produced piece by piece, so that it is never in memory as a
+    /// whole; returns the entry's offset and the length of its value. What is less than a step of
+    /// writing stays in the buffer, in any durability, until the next write or `flush`.
+    ///
+    /// An error leaves half an entry and a writer that knows nothing of it: for a file that is
+    /// given up then.
+    pub(crate) fn write_chunk(
+        &mut self,
+        key: &str,
+        first_row: u64,
+        chunk: &mut EncodedChunk,
+        columns: impl FnOnce(&mut Pieces<'_>) -> Result<()>,
+    ) -> Result<(u64, u32)> {
+        debug_assert!(self.data.is_empty(), "a chunk is no part of a group");
+        let offset = self.end.offset;
+        let (val_len, _) = self.frame_chunk_head(key, first_row, chunk, false)?;
+        let buffer = std::mem::take(&mut self.buffer);
+        self.allocate(self.end.offset - self.written);
+        let data_at = self.written + buffer.len() as u64;
+        let mut pieces = Pieces { log: &self.log, at: self.written, data_at, buffer };
+        columns(&mut pieces)?;
+        pieces.pad_to(chunk.header().data_len)?;
+        let padding = chunk_padding(key, val_len);
+        pieces.buffer.extend((0..padding).map(|_| 0));
+        if pieces.buffer.len() >= PIECES_STEP {
+            pieces.write_out()?;
         }
+        let Pieces { at, buffer, .. } = pieces;
+        debug_assert_eq!(at + buffer.len() as u64, self.end.offset);
+        (self.written, self.buffer) = (at, buffer);
+        self.allocated = self.allocated.max(self.written);
         Ok((offset, val_len))
     }
 
@@ -494,6 +539,62 @@ impl LogWriter {
             file.set_len(self.written).map_err(|e| self.log.io_error("truncate", e))?;
             self.allocated = self.written;
         }
+        Ok(())
+    }
+}
+
+/// Zeros behind the value of a chunk entry.
+fn chunk_padding(key: &str, val_len: u32) -> u64 {
+    let unpadded = HEADER_LEN as u64 + key.len() as u64 + u64::from(val_len);
+    entry_len(key.len(), val_len.into()) - unpadded
+}
+
+/// The columns of a chunk on their way into the file, see [`LogWriter::write_chunk`].
+pub(crate) struct Pieces<'a> {
+    log: &'a LogFile,
+    /// Where the buffer goes.
+    at: u64,
+    /// Where the first column begins.
+    data_at: u64,
+    buffer: Vec<u8>,
+}
+
+/// Pieces are written in steps of about this many bytes.
+const PIECES_STEP: usize = 1 << 20;
+
+impl Pieces<'_> {
+    /// Bytes of columns so far.
+    fn position(&self) -> u64 {
+        (self.at + self.buffer.len() as u64).saturating_sub(self.data_at)
+    }
+
+    /// Adds zeros up to `offset`, counted from the first column.
+    fn pad_to(&mut self, offset: u64) -> Result<()> {
+        let zeros = usize::try_from(offset.saturating_sub(self.position())).unwrap_or(0);
+        debug_assert!(zeros < 64, "gaps between columns are short");
+        self.buffer.resize(self.buffer.len().saturating_add(zeros), 0);
+        Ok(())
+    }
+
+    /// Adds a column that begins at `offset`. Where it shares bytes with the one before it, those
+    /// are there already.
+    pub(crate) fn column(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.pad_to(offset)?;
+        let shared = usize::try_from(self.position() - offset).unwrap_or(usize::MAX);
+        for part in bytes.get(shared..).unwrap_or_default().chunks(PIECES_STEP) {
+            self.buffer.extend_from_slice(part);
+            if self.buffer.len() >= PIECES_STEP {
+                self.write_out()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_out(&mut self) -> Result<()> {
+        write_all(&**self.log.storage_file(), &self.buffer, self.at)
+            .map_err(|(_, error)| self.log.io_error("write", error))?;
+        self.at += self.buffer.len() as u64;
+        self.buffer.clear();
         Ok(())
     }
 }

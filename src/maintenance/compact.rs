@@ -1,9 +1,11 @@
 //! The classic rewrite: the latest point of each live key.
 
+use std::ops::ControlFlow;
+
 use crate::error::Result;
 use crate::{Progress, SynaDB};
 
-use super::rewrite::{RewriteReport, rewrite};
+use super::rewrite::{RewriteReport, Teller, rewrite};
 
 impl SynaDB {
     /// Rewrites the file with only the latest point of each live key, its timestamp unchanged. All
@@ -19,32 +21,31 @@ impl SynaDB {
     /// be read; `Io` if there is no room (the old file stays as it is); `ReadOnly`, `Closed`,
     /// `Poisoned`, `Detached`, `ForkedHandle`.
     pub fn compact(&self) -> Result<RewriteReport> {
-        self.compact_with(&mut |_| {})
+        self.compact_with(&mut |_| ControlFlow::Continue(()))
     }
 
-    /// As [`SynaDB::compact`], telling how far it is. No lock is held while `progress` runs.
+    /// As [`SynaDB::compact`], telling how far it is. `progress` may end it by `Break`: the file stays
+    /// as it is then. No lock is held while `progress` runs.
     ///
     /// # Errors
     ///
-    /// As [`SynaDB::compact`].
-    pub fn compact_with(&self, progress: &mut dyn FnMut(Progress)) -> Result<RewriteReport> {
+    /// As [`SynaDB::compact`]; `Cancelled`.
+    pub fn compact_with(
+        &self,
+        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<RewriteReport> {
         let core = self.writing()?;
-        rewrite(core, progress, |pinned, new, progress| {
+        rewrite(core, progress, |pinned, new, tell: &mut Teller<'_>| {
             let (index, log) = (&pinned.generation.index, &pinned.generation.log);
-            let total_bytes = pinned.commit_end();
             let keys = index.slots().count() as u64;
             for (number, slot) in (0u64..).zip(index.slots()) {
                 if let Some(point) = slot.newest_point(log, pinned.commit_end())? {
                     new.commit_point(&slot.key, &point)?;
                 }
                 if number % 4096 == 0 {
-                    let done_bytes = total_bytes / keys.max(1) * number;
-                    progress(Progress { done_bytes, total_bytes });
-                    // A callback may fork; the child has no business in the parent's new file.
-                    core.check_fork()?;
+                    tell.part(number, keys)?;
                 }
             }
-            progress(Progress { done_bytes: total_bytes, total_bytes });
             Ok(())
         })
     }

@@ -8,10 +8,11 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::column::Points;
+use crate::column::{EncodedChunk, Points};
 use crate::config::Durability;
 use crate::db::{Commit, Core, Generation, Op, Pinned, PutValue, WriterSide};
 use crate::db::{also_known_as, no_longer, ops_of_points};
@@ -21,10 +22,12 @@ use crate::format::entry::{Position, flags};
 use crate::format::file_header::FileHeader;
 use crate::format::slot::{Slot, SlotPage};
 use crate::format::value::{self, StoredAtom};
-use crate::index::{Index, IndexWriter, LoadedChunk};
+use crate::index::{Index, IndexWriter, Latest, LoadedChunk, segment_of};
 use crate::log::create::{Temporary, now, random, sync_folder_of};
 use crate::log::lock::FileLock;
-use crate::log::{Content, Entry, LargePuts, LogFile, LogWriter, Scanned, Scanner, first_slot};
+use crate::log::{
+    Content, Entry, LargePuts, LogFile, LogWriter, Pieces, Scanned, Scanner, first_slot,
+};
 use crate::storage::Replace;
 use crate::{Point, Progress};
 
@@ -92,14 +95,39 @@ impl NewFile {
         self.commit(vec![Op::Put { key, timestamp: point.timestamp, value }])
     }
 
+    /// Appends a chunk of `key` that begins at `first_row`, which is the key's next row or the first
+    /// of the key in this file. `columns` hands out its columns; `latest` is the latest of its points,
+    /// or of those that come behind them.
+    pub(crate) fn chunk(
+        &mut self,
+        key: &str,
+        first_row: u64,
+        chunk: &mut EncodedChunk,
+        latest: Latest,
+        columns: impl FnOnce(&mut Pieces<'_>) -> Result<()>,
+    ) -> Result<()> {
+        if !self.group.is_empty() {
+            self.write()?;
+        }
+        let WriterSide { log, index, .. } = &mut self.side;
+        let (offset, val_len) = log.write_chunk(key, first_row, chunk, columns)?;
+        let end = log.end().offset;
+        let id = index.id_of(key)?;
+        index.add_chunk(id, end, segment_of(chunk.header(), offset, val_len), latest);
+        index.publish(end);
+        Ok(())
+    }
+
     /// Writes what is waiting.
     pub(crate) fn write(&mut self) -> Result<()> {
         self.group_bytes = 0;
         let group = std::mem::take(&mut self.group);
-        for result in self.side.write_commits(group, false) {
-            result?;
+        if !group.is_empty() {
+            for result in self.side.write_commits(group, false) {
+                result?;
+            }
         }
-        Ok(())
+        self.side.log.flush()
     }
 
     pub(crate) fn index(&self) -> &Index {
@@ -151,11 +179,36 @@ impl Op<'_> {
     }
 }
 
+/// Tells the caller how far a rewrite is, and hears whether to go on.
+pub(crate) struct Teller<'a> {
+    core: &'a Core,
+    progress: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
+    total_bytes: u64,
+}
+
+impl Teller<'_> {
+    /// Says that `done` of `all` parts of the work are done.
+    ///
+    /// # Errors
+    ///
+    /// `Cancelled` if the caller has had enough; `ForkedHandle`.
+    pub(crate) fn part(&mut self, done: u64, all: u64) -> Result<()> {
+        let total_bytes = self.total_bytes;
+        let done_bytes =
+            u128::from(total_bytes) * u128::from(done.min(all)) / u128::from(all.max(1));
+        let done_bytes = u64::try_from(done_bytes).unwrap_or(total_bytes);
+        let answer = (self.progress)(Progress { done_bytes, total_bytes });
+        // A callback may fork; the child has no business in the parent's new file.
+        self.core.check_fork()?;
+        if answer.is_break() { Err(SynaError::Cancelled) } else { Ok(()) }
+    }
+}
+
 /// Rewrites the database of `core`. `fill` writes what the new file begins with, from a snapshot.
 pub(crate) fn rewrite(
     core: &Core,
-    progress: &mut dyn FnMut(Progress),
-    fill: impl FnOnce(&Pinned, &mut NewFile, &mut dyn FnMut(Progress)) -> Result<()>,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    fill: impl FnOnce(&Pinned, &mut NewFile, &mut Teller<'_>) -> Result<()>,
 ) -> Result<RewriteReport> {
     if core.rewriting.swap(true, Ordering::AcqRel) {
         return Err(SynaError::Busy);
@@ -188,8 +241,10 @@ pub(crate) fn rewrite(
         set.map_err(|e| SynaError::io("set permissions of", temporary.path(), e))?;
     }
     let mut new = NewFile::new(temporary, header, &core.path, core.config.tail_budget_bytes)?;
-    fill(&pinned, &mut new, progress)?;
+    let mut teller = Teller { core, progress, total_bytes: pinned.commit_end() };
+    fill(&pinned, &mut new, &mut teller)?;
     new.write()?;
+    teller.part(1, 1)?;
 
     // What was appended meanwhile, while more is appended.
     let mut rest = Rest { pinned: &pinned, position: commit, rows: HashMap::new() };
@@ -206,9 +261,11 @@ pub(crate) fn rewrite(
         }
         left_before = left;
         rest.append_to(&mut new, end)?;
+        teller.part(1, 1)?;
     }
     // The long sync while appends go on; the one with the lock held finds little to do.
     new.temporary.sync()?;
+    teller.part(1, 1)?;
     // A folder that cannot be synced (no descriptor left, no permission to open it) is found out
     // while nothing has changed: after the rename it poisons the writer.
     sync_folder_of(&*core.storage, &core.path)?;

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use synadb::storage::Storage;
-use synadb::{Atom, DbConfig, Durability, Point, SynaDB};
+use synadb::{Atom, DbConfig, Durability, Point, RetainPolicy, SynaDB};
 
 use super::disk_image::DiskImage;
 use super::fault::{Effect, FailedPages, FaultPlan, Operation, Target, Times};
@@ -364,6 +364,34 @@ impl Run {
         content.compact();
         self.history.push(content);
         // The new file is synced whole before it gets the name.
+        self.mark_durable();
+    }
+
+    /// Makes no difference to what the database holds.
+    pub fn optimize(&mut self) {
+        self.begin();
+        self.db().optimize().unwrap();
+        let content = self.history.last().clone();
+        assert_eq!(Content::of(self.db()).unwrap(), content, "after optimize");
+        self.history.push(content);
+        self.mark_durable();
+    }
+
+    /// Keeps the last rows of the keys that match.
+    pub fn retain(&mut self, pattern: &str, rows: u64) {
+        self.begin();
+        let policy = RetainPolicy::new().last(pattern, rows).unwrap();
+        self.db().retain(&policy).unwrap();
+        let content = Content::of(self.db()).unwrap();
+        for (key, before) in &self.history.last().keys {
+            let matches = pattern.strip_suffix('*').map_or(pattern == key, |p| key.starts_with(p));
+            let expected = if matches { rows.min(before.rows) } else { before.rows };
+            let found = content.keys.get(key);
+            assert_eq!(found.map_or(0, |state| state.rows), expected, "{key} after retain");
+            assert!(found.is_none_or(|state| state.latest == before.latest), "{key}");
+            assert!(expected < before.rows || found == Some(before), "{key}");
+        }
+        self.history.push(content);
         self.mark_durable();
     }
 

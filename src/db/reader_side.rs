@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::error::{Result, SynaError};
+use crate::format::entry::Position;
 use crate::index::{IndexWriter, Replay};
 use crate::log::recovery::{self, RecoveryReport};
 use crate::log::{LogFile, Scanner};
@@ -20,7 +21,7 @@ use super::open::{Loaded, load, no_slot, replay_all};
 /// How often a log that moves on is read again at opening.
 const LOOKS_MAX: u32 = 10;
 
-pub(crate) struct Follower {
+pub(crate) struct ReaderSide {
     generation: Arc<Generation>,
     index: IndexWriter,
     replay: Replay,
@@ -29,9 +30,9 @@ pub(crate) struct Follower {
     failed: Option<SynaError>,
 }
 
-impl Follower {
+impl ReaderSide {
     /// Reads a log up to its last commit.
-    pub(crate) fn open(log: Arc<LogFile>) -> Result<(Follower, RecoveryReport)> {
+    pub(crate) fn open(log: Arc<LogFile>) -> Result<(ReaderSide, RecoveryReport)> {
         // A slot may be half written at the moment of reading; the other one is whole then. Both
         // are bad only if the file is, or between two writes: look again before saying so.
         let mut slot = log.newest_slot()?;
@@ -78,13 +79,18 @@ impl Follower {
         };
         let generation = Generation::new(log, Arc::clone(index.index()));
         let durable_len = slot.durable_len;
-        let mut follower = Follower { generation, index, replay, durable_len, failed: None };
-        follower.replay.forget_open_batch();
-        Ok((follower, report))
+        let mut reader = ReaderSide { generation, index, replay, durable_len, failed: None };
+        reader.replay.forget_open_batch();
+        Ok((reader, report))
     }
 
     pub(crate) fn generation(&self) -> Arc<Generation> {
         Arc::clone(&self.generation)
+    }
+
+    /// Where the newest commit ends.
+    pub(crate) fn commit(&self) -> Position {
+        self.replay.commit()
     }
 
     /// How much is known to be durable.
@@ -120,7 +126,7 @@ impl Follower {
 
     fn begin_anew(&mut self) -> Result<bool> {
         let before = self.replay.commit();
-        let (next, _) = Follower::open(Arc::clone(&self.generation.log))?;
+        let (next, _) = ReaderSide::open(Arc::clone(&self.generation.log))?;
         if next.replay.commit().offset < before.offset {
             let (offset, what) = (next.replay.commit().offset, "commits seen before are missing");
             return Err(SynaError::Corrupt { offset, last_good: offset, next_good: None, what });
@@ -181,17 +187,17 @@ impl Core {
             return Ok(false);
         }
         let mut side = self.side.lock();
-        let follower = match &mut *side {
-            Side::Reader(follower) => follower,
+        let reader = match &mut *side {
+            Side::Reader(reader) => reader,
             Side::Closed => return Err(SynaError::Closed),
             Side::Writer(_) => return Ok(false),
         };
         let now = u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX);
         // The file that is open first: a rewrite takes over everything it holds.
-        let moved = follower.advance()?;
-        self.durable.offset.store(follower.durable_len(), Ordering::Relaxed);
-        if !Arc::ptr_eq(&*self.generation.load(), &follower.generation) {
-            self.replace_generation(follower.generation());
+        let moved = reader.advance()?;
+        self.durable.offset.store(reader.durable_len(), Ordering::Relaxed);
+        if !Arc::ptr_eq(&*self.generation.load(), &reader.generation) {
+            self.replace_generation(reader.generation());
         }
         let status = match self.storage.status(&self.path) {
             Ok(status) => status,
@@ -223,23 +229,24 @@ impl Core {
             // Not a database, or none of ours: a rewrite leaves neither.
             Err(_) => return Err(self.detached()),
         };
-        let ours = follower.generation.log.header();
+        let ours = reader.generation.log.header();
         if log.header().file_id != ours.file_id || log.header().generation <= ours.generation {
             return Err(self.detached());
         }
         let identity = log.storage_file().status().map_err(|e| log.io_error("stat", e))?.identity;
-        let (next, _) = Follower::open(log)?;
+        let (next, _) = ReaderSide::open(log)?;
         self.replace_generation(next.generation());
         // Offsets of another file: it may well be less than before.
         self.durable.offset.store(next.durable_len, Ordering::Release);
         *self.identity.lock() = identity;
-        *follower = next;
+        *reader = next;
         self.looked_us.store(now, Ordering::Relaxed);
         Ok(true)
     }
 
     /// Puts a newer generation in the place of the current one.
     pub(crate) fn replace_generation(&self, next: Arc<Generation>) {
+        super::follow::tell(&self.followers, &next);
         let old = self.generation.swap(next);
         old.superseded.store(true, Ordering::Release);
     }
