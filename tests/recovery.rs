@@ -33,6 +33,7 @@ mod layout {
     use super::LOG_START;
 
     pub const PUT: u8 = 1;
+    pub const CHUNK: u8 = 3;
     pub const COMMIT: u8 = 4;
     pub const CHECKPOINT: u8 = 5;
     pub const IN_BATCH: u8 = 8;
@@ -397,6 +398,40 @@ fn garbage_behind_the_log_is_cut() {
         assert_eq!(report.bytes_cut as usize, garbage.len());
         assert_eq!(left.bytes(PATH).unwrap(), bytes);
     }
+}
+
+/// A kill in the middle of the write of a chunk leaves the zeros of preallocated space behind what
+/// arrived, not a shorter file: the header is good, and says where the chunk would have ended. Taken
+/// for a whole commit, it left a copy, and one of more than 128 MiB kept the database from opening.
+#[test]
+fn a_chunk_torn_in_preallocated_space_is_one_incomplete_entry() {
+    let mut run = Run::new();
+    run.open(Durability::Os);
+    run.put("a");
+    let before = run.history.last().clone();
+    let points: Vec<Change> =
+        (0..40).map(|i| Change::Put("k".to_owned(), Atom::Int(i64::MAX - i))).collect();
+    run.try_batch(&points).unwrap();
+    let bytes = run.storage.image().bytes(PATH).unwrap();
+    kill(&run.storage, run.db.take().unwrap());
+    let chunk = *layout::entries(&bytes).last().unwrap();
+    assert_eq!((chunk.kind, chunk.commits()), (layout::CHUNK, true));
+    for cut in chunk.offset + 1..chunk.end() - 8 {
+        let mut torn = bytes[..cut].to_vec();
+        torn.resize(chunk.end() + 4096, 0);
+        let (content, report, left) = recover(&torn).unwrap();
+        assert_eq!(content, before, "cut at {cut}");
+        assert_eq!(report.torn_copy, None, "one incomplete entry needs no copy");
+        assert!(report.bytes_cut > 0 && report.bytes_cut <= (cut - chunk.offset) as u64);
+        assert_eq!(left.bytes(PATH).unwrap(), bytes[..chunk.offset]);
+    }
+    // Whole behind a bad entry, it is a commit that goes, and is copied.
+    let mut damaged = bytes.clone();
+    damaged[layout::entries(&bytes)[0].value().start] ^= 1;
+    damaged.resize(chunk.end() + 4096, 0);
+    let (_, report, left) = recover(&damaged).unwrap();
+    assert_eq!(report.torn_copy.as_deref(), Some(Path::new(TORN)));
+    assert!(left.bytes(TORN).unwrap().ends_with(&bytes[chunk.offset..chunk.end()]));
 }
 
 #[test]

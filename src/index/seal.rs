@@ -40,10 +40,12 @@ pub(crate) struct Seal {
 /// Tails that may be sealed, by size class, so that the largest is found without a search.
 ///
 /// A key is filed again whenever its tail's memory grows to a new class; what was filed before
-/// stays and is recognized as outdated when it comes up.
+/// stays and is recognized as outdated when it comes up, or when the queue is pruned.
 #[derive(Default)]
 pub(crate) struct SealQueue {
     classes: Vec<Vec<KeyId>>,
+    /// Keys in all classes, outdated ones included.
+    len: usize,
 }
 
 impl SealQueue {
@@ -55,6 +57,23 @@ impl SealQueue {
         }
         if let Some(ids) = self.classes.get_mut(class) {
             ids.push(id);
+            self.len += 1;
+        }
+    }
+
+    /// How many keys are filed, outdated ones included.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Drops what is outdated: `bytes_of` says how many bytes a key's tail holds now.
+    pub(crate) fn prune(&mut self, bytes_of: impl Fn(KeyId) -> usize) {
+        self.len = 0;
+        for (class, ids) in self.classes.iter_mut().enumerate() {
+            ids.sort_unstable();
+            ids.dedup();
+            ids.retain(|id| class_of(bytes_of(*id)) == class);
+            self.len += ids.len();
         }
     }
 
@@ -62,6 +81,7 @@ impl SealQueue {
     pub(crate) fn take_largest(&mut self, bytes_of: impl Fn(KeyId) -> usize) -> Option<KeyId> {
         for (class, ids) in self.classes.iter_mut().enumerate().rev() {
             while let Some(id) = ids.pop() {
+                self.len -= 1;
                 if class_of(bytes_of(id)) == class {
                     return Some(id);
                 }

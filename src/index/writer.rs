@@ -186,6 +186,8 @@ impl IndexWriter {
         if history.has_past() && !had_past {
             accounts.with_past.push(id);
         }
+        drop(history);
+        accounts.prune(index);
     }
 
     /// Applies a put of a value that is kept in memory.
@@ -497,9 +499,7 @@ impl IndexWriter {
         let mut expected = self.accounts.tail_bytes;
         while expected > bytes && due.len() < count {
             let index = &self.index;
-            let bytes_of = |id| {
-                index.slots.get(id).map_or(0, |slot| slot.history.lock().counted_bytes as usize)
-            };
+            let bytes_of = |id| counted_bytes(index, id);
             let Some(id) = self.accounts.queue.take_largest(bytes_of) else { break };
             if let Err(at) = due.binary_search(&id) {
                 expected -= bytes_of(id).min(expected);
@@ -620,6 +620,11 @@ impl Index {
     }
 }
 
+/// What of the memory of a key's tail is counted in the budget.
+fn counted_bytes(index: &Index, id: KeyId) -> usize {
+    index.slots.get(id).map_or(0, |slot| slot.history.lock().counted_bytes as usize)
+}
+
 /// Whether the next version may take the place of one in the key's cell: `newer` is not published
 /// yet, so nobody will ask for it alone, or no snapshot needs `older`.
 #[inline]
@@ -629,6 +634,18 @@ fn steps_freely(index: &Index, published: u64, newer: Version, older: Version) -
 }
 
 impl Accounts {
+    /// Drops what is filed for sealing but outdated, once that must be most of it: whoever stays
+    /// under the budget, or never seals, takes nothing out.
+    #[inline]
+    fn prune(&mut self, index: &Index) {
+        let most = 1024 + 4 * index.slots.len() as usize;
+        if self.queue.len() > most || self.due.len() > most {
+            self.queue.prune(|id| counted_bytes(index, id));
+            self.due.sort_unstable();
+            self.due.dedup();
+        }
+    }
+
     /// Keeps the rows of the tail in memory in front of what is added behind them, to be sealed with
     /// the next group.
     fn freeze_tail(&mut self, id: KeyId, history: &mut History, rows: u64) {
@@ -744,6 +761,25 @@ mod tests {
         commit += 8;
         put(&mut writer, ids[0], commit);
         assert!(writer.accounts.with_past.is_empty());
+    }
+
+    /// A key is filed for sealing a few times for every 8,192 points. Under the budget nobody took
+    /// anything out, so a busy key cost 36 bytes for each such run for ever.
+    #[test]
+    fn what_is_filed_for_sealing_does_not_grow_with_the_history() {
+        let mut writer = IndexWriter::new(Arc::new(Index::new(0)), usize::MAX);
+        let id = writer.id_of("key").unwrap();
+        let mut commit = 0;
+        for life in 0..2_000 {
+            for _ in 0..70 {
+                commit += 8;
+                put(&mut writer, id, commit);
+            }
+            commit += 8;
+            writer.tombstone(id, commit);
+            writer.publish(commit);
+            assert!(writer.accounts.queue.len() < 1_100, "life {life}");
+        }
     }
 
     /// Tails taken over from a checkpoint have room for just their points. Doubled as they were, they

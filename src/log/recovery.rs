@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 use crate::canary::{Canary, planted};
 use crate::error::{Result, SynaError};
-use crate::format::checksum::PrefixChecksums;
-use crate::format::chunk::header_len;
+use crate::format::checksum::{PrefixChecksums, crc32c};
+use crate::format::chunk::{ChunkHeader, header_len};
 use crate::format::entry::{EntryHeader, HEADER_LEN, Kind, Position, flags};
 use crate::storage::{OpenMode, Storage};
 
@@ -100,6 +100,24 @@ impl<'a> Search<'a> {
         let crc = self.checksums.extend(seed, at + 8, covered)?;
         (crc == header.body_crc).then_some(Found { offset, header })
     }
+
+    /// Whether all of an entry is there. The body of a chunk speaks for its header only: behind it a
+    /// write that was stopped leaves the zeros of preallocated space.
+    fn is_whole(&self, found: &Found) -> bool {
+        if found.header.kind != Kind::Chunk as u8 {
+            return true;
+        }
+        let in_bytes = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+        let value_at = found.offset - self.base + found.header.value_start() as u64;
+        let value = self.bytes.get(in_bytes(value_at)..).unwrap_or_default();
+        // What cannot be read here may be whole for a newer build.
+        let Ok(chunk) = ChunkHeader::parse(value, found.header.val_len.into()) else { return true };
+        chunk.columns.iter().all(|column| {
+            let at = value_at + chunk.data_start + column.offset;
+            let range = (in_bytes(at), in_bytes(at + column.stored_len));
+            self.checksums.extend(crc32c(&[]), range.0, range.1) == Some(column.crc)
+        })
+    }
 }
 
 impl Iterator for Search<'_> {
@@ -155,13 +173,16 @@ pub(crate) fn judge(
     // The bad entry itself may have a good body and a broken chain: it counts as found, too.
     let mut next_good = None;
     let mut whole_commits = false;
-    for found in &mut search {
+    while let Some(found) = search.next() {
         next_good.get_or_insert(found.offset);
         if found.header.has(flags::AFTER_SYNC) && found.offset > offset {
             return Err(corrupt(next_good));
         }
         if durable_len > commit.offset {
             break;
+        }
+        if !search.is_whole(&found) {
+            continue;
         }
         whole_commits |= !found.header.has(flags::IN_BATCH);
         // Zeros at the end of an entry belong to it.
