@@ -151,7 +151,7 @@ impl Batch {
         let core = self.db.writing()?;
         let generation = core.generation.load_full();
         let index = &generation.index;
-        let limits = &core.limits;
+        let (limits, policy) = (&core.limits, core.config.policy());
         let count = self.changes.len();
         let mut keys = Vec::with_capacity(count);
         let mut start = 0;
@@ -169,7 +169,7 @@ impl Batch {
                         Op::Put { key, timestamp, value: PutValue::Number(kind, bits) }
                     }
                     What::Blob { timestamp, atom } => {
-                        let value = PutValue::of(&atom, limits.value_size_max)?;
+                        let value = PutValue::of(&atom, limits.value_size_max, policy)?;
                         Op::Put { key, timestamp, value }
                     }
                     What::Points(_) => unreachable!("points are a run"),
@@ -206,7 +206,9 @@ impl Batch {
         }
         for (key, points) in runs {
             match points {
-                Some(points) => ops_of_points(Cow::Borrowed(key), points, limits, &mut ops)?,
+                Some(points) => {
+                    ops_of_points(Cow::Borrowed(key), points, limits, policy, &mut ops)?;
+                }
                 None => ops.push(Op::Tombstone { key: Cow::Borrowed(key) }),
             }
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::column::encoding::Policy;
 use crate::column::{EncodedChunk, Points};
 use crate::error::Result;
 use crate::log::LogFile;
@@ -82,7 +83,7 @@ impl Index {
     /// It takes in the chunks before the tail while they are no larger than what is being sealed
     /// and small: a key has few small chunks, and no point is written again more often than the
     /// logarithm of [`CHUNK_ROWS_KEPT`].
-    pub(crate) fn seal(&self, log: &LogFile, id: KeyId) -> Result<Option<Seal>> {
+    pub(crate) fn seal(&self, log: &LogFile, id: KeyId, policy: Policy) -> Result<Option<Seal>> {
         let Some(slot) = self.slot(id) else { return Ok(None) };
         let history = slot.history.lock();
         let max = log.limits().chunk_size_max;
@@ -92,7 +93,7 @@ impl Index {
                 SegmentBody::Chunk { .. } | SegmentBody::Put { .. } => None,
             });
             if let Some((first_row, points)) = frozen {
-                let chunk = EncodedChunk::from_points(points, max)?;
+                let chunk = EncodedChunk::from_points(points, policy, max)?;
                 return Ok(Some(Seal { id, key: (*slot.key).into(), first_row, chunk }));
             }
         }
@@ -120,7 +121,7 @@ impl Index {
         let chunk = if absorbed.is_empty()
             && let super::history::Tail::Many(points) = &history.rows.tail
         {
-            EncodedChunk::from_points(points, max)?
+            EncodedChunk::from_points(points, policy, max)?
         } else {
             let mut points = Points::with_capacity(usize::try_from(rows).unwrap_or(0));
             for segment in absorbed.iter().rev() {
@@ -128,7 +129,7 @@ impl Index {
                 loaded.decode(log, 0, u32::MAX, &mut points)?;
             }
             points.extend_from(&history.rows.tail.slice(0..tail_len), 0..tail_len);
-            EncodedChunk::from_points(&points, max)?
+            EncodedChunk::from_points(&points, policy, max)?
         };
         Ok(Some(Seal { id, key: (*slot.key).into(), first_row, chunk }))
     }

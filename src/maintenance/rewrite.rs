@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::column::Points;
+use crate::column::encoding::Policy;
 use crate::config::Durability;
 use crate::db::{Commit, Core, Generation, Op, Pinned, PutValue, WriterSide};
 use crate::db::{also_known_as, no_longer, ops_of_points};
@@ -20,7 +21,6 @@ use crate::format::LOG_START;
 use crate::format::entry::{Position, flags};
 use crate::format::file_header::FileHeader;
 use crate::format::slot::{Slot, SlotPage};
-use crate::format::value::{self, StoredAtom};
 use crate::index::{Index, IndexWriter, LoadedChunk};
 use crate::log::create::{Temporary, now, random, sync_folder_of};
 use crate::log::lock::FileLock;
@@ -62,6 +62,7 @@ impl NewFile {
         header: FileHeader,
         path: &std::path::Path,
         tail_budget_bytes: usize,
+        policy: Policy,
     ) -> Result<NewFile> {
         let log = LogFile::with_header(Arc::clone(temporary.file()), path, header);
         let start = Position { offset: LOG_START, head_crc: header.salt.chain_start() };
@@ -70,7 +71,8 @@ impl NewFile {
         let log = LogWriter::new(Arc::new(log), Durability::Os, start, slot, SlotPage::A)?;
         let index = IndexWriter::new(Arc::new(Index::new(LOG_START)), tail_budget_bytes);
         let lock = FileLock::take(temporary.file(), temporary.path())?;
-        let side = WriterSide { log, index, lock, checkpoint: LOG_START, checkpoint_len: 0 };
+        let side =
+            WriterSide { policy, log, index, lock, checkpoint: LOG_START, checkpoint_len: 0 };
         Ok(NewFile { temporary, header, side, group: Vec::new(), group_bytes: 0 })
     }
 
@@ -87,7 +89,7 @@ impl NewFile {
     /// Appends one point.
     pub(crate) fn commit_point(&mut self, key: &str, point: &Point) -> Result<()> {
         // What an earlier limit allowed stays allowed.
-        let value = PutValue::of(&point.value, self.header.limits.value_size_max)?;
+        let value = PutValue::of(&point.value, self.header.limits.value_size_max, self.policy())?;
         let key = Cow::Owned(key.to_owned());
         self.commit(vec![Op::Put { key, timestamp: point.timestamp, value }])
     }
@@ -100,6 +102,11 @@ impl NewFile {
             result?;
         }
         Ok(())
+    }
+
+    /// The encodings of what is written.
+    pub(crate) fn policy(&self) -> Policy {
+        self.side.policy
     }
 
     pub(crate) fn index(&self) -> &Index {
@@ -143,9 +150,9 @@ impl Op<'_> {
     /// About how many bytes of the log it takes.
     fn size_hint(&self) -> usize {
         let value = match self {
-            Op::Put { value: PutValue::Encoded(bytes), .. } => bytes.len(),
+            Op::Put { value, .. } => value.stored_len(),
             Op::Chunk { chunk, .. } => usize::try_from(chunk.value_len()).unwrap_or(usize::MAX),
-            _ => 12,
+            Op::Tombstone { .. } => 0,
         };
         value.saturating_add(self.key().len() + 32)
     }
@@ -187,7 +194,13 @@ pub(crate) fn rewrite(
         let set = temporary.file().set_permissions(permissions);
         set.map_err(|e| SynaError::io("set permissions of", temporary.path(), e))?;
     }
-    let mut new = NewFile::new(temporary, header, &core.path, core.config.tail_budget_bytes)?;
+    let mut new = NewFile::new(
+        temporary,
+        header,
+        &core.path,
+        core.config.tail_budget_bytes,
+        core.config.policy(),
+    )?;
     fill(&pinned, &mut new, progress)?;
     new.write()?;
 
@@ -235,6 +248,7 @@ impl Rest<'_> {
     fn append_to(&mut self, new: &mut NewFile, end: u64) -> Result<()> {
         let pinned = self.pinned;
         let old = &*pinned.generation.log;
+        let policy = new.policy();
         let mut scanner = Scanner::new(old, self.position, end)?.with_large_puts(LargePuts::Read);
         let mut batch = Vec::new();
         while scanner.position().offset < end {
@@ -245,7 +259,7 @@ impl Rest<'_> {
                 Scanned::Bad(what) => return Err(old.corrupt(offset, what)),
             };
             let in_batch = entry.header.has(flags::IN_BATCH);
-            self.ops_of(old, &entry, &mut batch)?;
+            self.ops_of(old, &entry, policy, &mut batch)?;
             if !in_batch {
                 new.commit(std::mem::take(&mut batch))?;
             }
@@ -259,18 +273,17 @@ impl Rest<'_> {
         &mut self,
         old: &LogFile,
         entry: &Entry<'_>,
+        policy: Policy,
         ops: &mut Vec<Op<'static>>,
     ) -> Result<()> {
         let key = || Cow::Owned(entry.key.to_owned());
         let timestamp = entry.header.timestamp;
         match &entry.content {
             Content::Put(bytes) => {
-                let atom = value::decode(bytes).map_err(|what| old.corrupt(entry.offset, what))?;
+                let limit = old.limits().value_size_max;
+                let value = PutValue::of_stored(bytes, limit, policy)
+                    .map_err(|what| old.corrupt(entry.offset, what))?;
                 *self.next_row(entry.key) += 1;
-                let value = match atom {
-                    StoredAtom::Number(kind, bits) => PutValue::Number(kind, bits),
-                    StoredAtom::Text(_) | StoredAtom::Bytes(_) => PutValue::Encoded(bytes.to_vec()),
-                };
                 ops.push(Op::Put { key: key(), timestamp, value });
             }
             Content::LargePut => {
@@ -287,7 +300,7 @@ impl Rest<'_> {
                 let chunk = LoadedChunk::from_scan(entry.offset, entry.key.len(), header.clone());
                 let mut points = Points::new();
                 chunk.decode(old, 0, u32::MAX, &mut points)?;
-                ops_of_points(key(), points, old.limits(), ops)?;
+                ops_of_points(key(), points, old.limits(), policy, ops)?;
             }
             Content::Commit(_) | Content::Checkpoint(_) | Content::Ignorable => {}
         }
