@@ -24,7 +24,7 @@
 //! ```
 
 use super::Decode;
-use super::integer::{self, Order, Sample, Scratch};
+use super::integer::{self, Order, Packing, Sample, Scratch};
 use super::kernels::VECTOR;
 use super::{packed, runs, simd};
 
@@ -303,12 +303,19 @@ fn run_lengths(rows: &[u32], len: usize) -> Vec<u64> {
         lens.extend([first - end, last - first]);
         end = last;
     }
-    lens.push(len as u64 - end);
+    if end < len as u64 {
+        lens.push(len as u64 - end);
+    }
     lens
 }
 
 /// Writes the doubles.
-pub(super) fn decode(stored: &[u8], order: Order, out: &mut [[u8; 8]]) -> Decode<()> {
+pub(super) fn decode(
+    stored: &[u8],
+    order: Order,
+    packing: Packing,
+    out: &mut [[u8; 8]],
+) -> Decode<()> {
     const SHORT: &str = "encoded decimals are cut short";
     let (head, ints) = stored.split_first_chunk::<20>().ok_or(SHORT)?;
     let [e, f, places, zero, specials @ .., _, _, _, _, _, _, _, _] = head;
@@ -326,7 +333,7 @@ pub(super) fn decode(stored: &[u8], order: Order, out: &mut [[u8; 8]]) -> Decode
         return Err("the header of decimals contradicts itself");
     }
     let [_, _, up, down] = exponents.factors();
-    let mut decoder = integer::Decoder::new(ints, order, len)?;
+    let mut decoder = integer::Decoder::with_packing(ints, order, packing, len)?;
     let mut vector = [0; VECTOR];
     for out in out.chunks_mut(VECTOR) {
         let ints = decoder.next(&mut vector)?;

@@ -1,19 +1,32 @@
 //! The cold tier: `pco`, which takes least and is decoded at about a tenth of the speed.
 //!
-//! Only `optimize` asks for it. The stored bytes are one file of pco's standalone format, of `i64`
-//! or `f64`.
+//! Only `optimize` asks for it. The stored bytes are
+//!
+//! ```text
+//!  0  u8   0: the values themselves
+//!          else the number of the encoding whose integers are compressed
+//!  1       0: a file of pco's standalone format, of `i64` or `f64`
+//!          else that encoding, with quotients of the cold tier, see `integer`
+//! ```
+//!
+//! pco finds differences, divisors and decimals by itself; what it does not know are dictionaries,
+//! and columns of decimals with NaNs among them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use pco::ChunkConfig;
 use pco::standalone::{simple_compress, simple_decompress_into};
-use pco::{ChunkConfig, DEFAULT_COMPRESSION_LEVEL};
 
 use super::Decode;
 use super::numbers::Number;
+use crate::format::bytes::Fields;
 
-/// The words by pco, if that takes less than `less_than` bytes.
-pub(super) fn encode(words: &[u64], number: Number, less_than: usize) -> Option<Vec<u8>> {
-    let config = ChunkConfig::default().with_compression_level(DEFAULT_COMPRESSION_LEVEL);
+/// The level at which pco looks closest; slower only where nobody waits.
+const LEVEL: usize = 12;
+
+/// Appends the words, if pco takes them.
+pub(super) fn encode(words: &[u64], number: Number, out: &mut Vec<u8>) -> bool {
+    let config = ChunkConfig::default().with_compression_level(LEVEL);
     let stored = match number {
         Number::Int => {
             let values: Vec<i64> = words.iter().map(|word| word.cast_signed()).collect();
@@ -24,7 +37,32 @@ pub(super) fn encode(words: &[u64], number: Number, less_than: usize) -> Option<
             simple_compress(&values, &config)
         }
     };
-    stored.ok().filter(|stored| stored.len() < less_than)
+    stored.is_ok_and(|stored| {
+        out.extend(stored);
+        true
+    })
+}
+
+/// Appends quotients and their length.
+pub(super) fn encode_quotients(quotients: &[u64], out: &mut Vec<u8>) {
+    let at = out.len();
+    out.extend([0; 4]);
+    // What pco refuses leaves no bytes, which do not decode: the caller tries whether they do.
+    encode(quotients, Number::Int, out);
+    let len = u32::try_from(out.len() - at - 4).unwrap_or(0);
+    if let Some(slot) = out.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
+        *slot = len.to_le_bytes();
+    }
+}
+
+/// Reads as many quotients.
+pub(super) fn decode_quotients(fields: &mut Fields<'_>, len: usize) -> Decode<Vec<[u8; 8]>> {
+    const SHORT: &str = "a column of the cold tier is cut short";
+    let bytes = fields.u32().ok_or(SHORT)? as usize;
+    let stored = fields.take(bytes).ok_or(SHORT)?;
+    let mut quotients = vec![[0; 8]; len];
+    decode(stored, Number::Int, &mut quotients)?;
+    Ok(quotients)
 }
 
 /// Writes the values.

@@ -13,7 +13,7 @@
 //! Values stand in the order of integers (of doubles: of their total order), so that what is
 //! close has close codes.
 
-use super::integer::{self, Order, Sample, Scratch};
+use super::integer::{self, Order, Packing, Sample, Scratch};
 use super::kernels::{VECTOR, ordered};
 use super::numbers::{self, Number};
 use super::{Decode, Policy, simd};
@@ -133,7 +133,12 @@ pub(super) fn encode(
 }
 
 /// Writes the values of all rows.
-pub(super) fn decode(stored: &[u8], number: Number, out: &mut [[u8; 8]]) -> Decode<()> {
+pub(super) fn decode(
+    stored: &[u8],
+    number: Number,
+    packing: Packing,
+    out: &mut [[u8; 8]],
+) -> Decode<()> {
     const SHORT: &str = "a dictionary is cut short";
     let count = u32_at(stored, 0).ok_or(SHORT)?;
     let [encoding, order] = *stored.get(4..).and_then(|rest| rest.first_chunk()).ok_or(SHORT)?;
@@ -143,7 +148,7 @@ pub(super) fn decode(stored: &[u8], number: Number, out: &mut [[u8; 8]]) -> Deco
     }
     let encoding =
         EncodingId::from_u8(encoding).map_err(|_| "an unknown encoding in a dictionary")?;
-    if encoding == EncodingId::Dictionary {
+    if matches!(encoding, EncodingId::Dictionary | EncodingId::Pco) {
         return Err("a dictionary of dictionaries");
     }
     let len = u32_at(stored, 8).ok_or(SHORT)? as usize;
@@ -151,9 +156,9 @@ pub(super) fn decode(stored: &[u8], number: Number, out: &mut [[u8; 8]]) -> Deco
         stored.get(12..).and_then(|rest| rest.split_at_checked(len)).ok_or(SHORT)?;
     // At most 512 KiB.
     let mut table = vec![[0; 8]; count as usize];
-    numbers::decode(values, encoding, number, &mut table)?;
+    numbers::decode(values, encoding, number, Packing::Bits, &mut table)?;
     let order = if order == 0 { Order::Zero } else { Order::One };
-    let mut decoder = integer::Decoder::new(codes, order, out.len())?;
+    let mut decoder = integer::Decoder::with_packing(codes, order, packing, out.len())?;
     let mut vector = [0; VECTOR];
     for out in out.chunks_mut(VECTOR) {
         let codes = decoder.next(&mut vector)?;

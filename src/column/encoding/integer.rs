@@ -14,10 +14,13 @@
 //!
 //! The first difference repeats the second one, and the first difference of differences is none:
 //! a lone large number at the front would widen the vector or become an outlier.
+//!
+//! In the cold tier the quotients are not packed but compressed by pco: u32, their bytes, and a file
+//! of its standalone format, of `i64`.
 
 use super::Decode;
 use super::kernels::{VECTOR, Vector};
-use super::{packed, simd};
+use super::{cold, packed, simd};
 use crate::format::bytes::Fields;
 
 /// How often differences are taken.
@@ -32,9 +35,20 @@ impl Order {
     pub(super) const ALL: [Order; 3] = [Order::Zero, Order::One, Order::Two];
 }
 
+/// How the quotients are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Packing {
+    /// In few bits.
+    #[default]
+    Bits,
+    /// By pco.
+    Cold,
+}
+
 /// Buffers that are used again.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
+    pub(super) packing: Packing,
     residuals: Vec<u64>,
     deltas: Vec<u64>,
 }
@@ -42,7 +56,7 @@ pub(super) struct Scratch {
 /// What is left of values when as many differences were taken, and what they start from.
 fn residuals(values: &[u64], order: Order, scratch: &mut Scratch) -> (u64, u64) {
     let first = values.first().copied().unwrap_or(0);
-    let Scratch { residuals, deltas } = scratch;
+    let Scratch { residuals, deltas, .. } = scratch;
     residuals.resize(values.len(), 0);
     if order == Order::Zero {
         residuals.copy_from_slice(values);
@@ -117,7 +131,10 @@ pub(super) fn encode(
     if order == Order::Two {
         out.extend(first_delta.to_le_bytes());
     }
-    packed::encode(&scratch.residuals, out);
+    match scratch.packing {
+        Packing::Bits => packed::encode(&scratch.residuals, out),
+        Packing::Cold => cold::encode_quotients(&scratch.residuals, out),
+    }
 }
 
 /// What values would take, from some of them.
@@ -207,17 +224,33 @@ pub(super) struct Decoder<'a> {
     delta: u64,
     divisor: u64,
     left: usize,
+    /// Of the cold tier, all of them, and how many were handed out.
+    quotients: Option<(Vec<[u8; 8]>, usize)>,
 }
 
 impl<'a> Decoder<'a> {
     /// Reads `len` values from the start of `stored`.
     pub(super) fn new(stored: &'a [u8], order: Order, len: usize) -> Decode<Self> {
+        Self::with_packing(stored, order, Packing::Bits, len)
+    }
+
+    /// The same with quotients packed as said.
+    pub(super) fn with_packing(
+        stored: &'a [u8],
+        order: Order,
+        packing: Packing,
+        len: usize,
+    ) -> Decode<Self> {
         const SHORT: &str = "encoded integers are cut short";
         let mut fields = Fields::new(stored);
         let value = fields.u64().ok_or(SHORT)?;
         let divisor = fields.u64().ok_or(SHORT)?;
         let delta = if order == Order::Two { fields.u64().ok_or(SHORT)? } else { 0 };
-        Ok(Decoder { fields, order, value, delta, divisor, left: len })
+        let quotients = match packing {
+            Packing::Bits => None,
+            Packing::Cold => Some((cold::decode_quotients(&mut fields, len)?, 0)),
+        };
+        Ok(Decoder { fields, order, value, delta, divisor, left: len, quotients })
     }
 
     /// The next values, fewer than a vector at the end, none behind it.
@@ -239,7 +272,16 @@ impl<'a> Decoder<'a> {
             return Ok(&mut []);
         }
         self.left -= count;
-        packed::decode_vector(&mut self.fields, count, vector)?;
+        match &mut self.quotients {
+            None => packed::decode_vector(&mut self.fields, count, vector)?,
+            Some((quotients, done)) => {
+                let some = quotients.get(*done..).unwrap_or_default();
+                for (slot, bytes) in vector.iter_mut().zip(some) {
+                    *slot = u64::from_le_bytes(*bytes);
+                }
+                *done += count;
+            }
+        }
         let steps = vector.get_mut(..count).unwrap_or_default();
         if self.divisor != 1 {
             simd::multiply(steps, self.divisor);

@@ -148,7 +148,7 @@ pub(crate) fn decode(
         if !rest.is_empty() {
             return Err("a column of numbers that is no multiple of eight bytes long");
         }
-        numbers::decode(stored, encoding, number, slots)
+        numbers::decode(stored, encoding, number, integer::Packing::Bits, slots)
     };
     match (role, encoding) {
         (ColumnRole::Timestamps | ColumnRole::Ints, _) => numbers(Number::Int, out),

@@ -5,7 +5,7 @@
 //! except that a dictionary, whose size a sample cannot tell, is given up when it turns out larger
 //! than what the second best was judged to take.
 
-use super::integer::{self, Order, Sample, Scratch};
+use super::integer::{self, Order, Packing, Sample, Scratch};
 use super::kernels::{VECTOR, ordered};
 use super::{Decode, Policy, alp, cold, dictionary, simd};
 use crate::format::chunk::EncodingId;
@@ -70,14 +70,62 @@ impl Encoder {
         }
         let start = out.len();
         let fast = self.encode_fast(words, out);
-        if self.policy.cold
-            && let Some(smaller) = cold::encode(words, self.number, out.len() - start)
-        {
-            out.truncate(start);
-            out.extend(smaller);
+        if self.policy.cold && self.encode_cold(words, start, out) {
             return EncodingId::Pco;
         }
         fast
+    }
+
+    /// Puts the cold tier in the place of what stands behind `start`, if that is smaller. Here
+    /// everything that may pay is tried: who asks for it has the time.
+    fn encode_cold(&mut self, words: &[u64], start: usize, out: &mut Vec<u8>) -> bool {
+        let mut best = out.split_off(start);
+        let fast_len = best.len();
+        let sample = Sample::of(words);
+        let integers = match self.number {
+            Number::Int => Some(Choice::Integer(integer::estimate(&sample, &[Order::Zero]))),
+            Number::Float => {
+                alp::estimate(&sample, self.exponents, &[Order::Zero]).map(Choice::Alp)
+            }
+        };
+        for inner in [EncodingId::Raw, EncodingId::FrameOfReference, EncodingId::Dictionary] {
+            let mut tried = vec![inner as u8];
+            self.scratch.packing = Packing::Cold;
+            let encoded = match (inner, integers) {
+                (EncodingId::Raw, _) => cold::encode(words, self.number, &mut tried),
+                (EncodingId::FrameOfReference, Some(choice)) => {
+                    tried = vec![0];
+                    let inner = self.encode_as(choice, words, &mut tried);
+                    tried.iter_mut().take(1).for_each(|byte| *byte = inner as u8);
+                    true
+                }
+                (EncodingId::Dictionary, _) => {
+                    let (number, policy) = (self.number, self.policy);
+                    let less_than = best.len();
+                    dictionary::encode(
+                        words,
+                        number,
+                        policy,
+                        less_than,
+                        &mut self.scratch,
+                        &mut tried,
+                    )
+                }
+                _ => false,
+            };
+            self.scratch.packing = Packing::Bits;
+            let mut found = vec![[0; 8]; words.len()];
+            // Another crate's encoder: what it does not give back is not kept.
+            let mut exact = || {
+                decode(&tried, EncodingId::Pco, self.number, Packing::Bits, &mut found).is_ok()
+                    && found.iter().zip(words).all(|(a, b)| *a == b.to_le_bytes())
+            };
+            if encoded && tried.len() < best.len() && exact() {
+                best = tried;
+            }
+        }
+        out.extend_from_slice(&best);
+        best.len() < fast_len
     }
 
     fn encode_fast(&mut self, words: &[u64], out: &mut Vec<u8>) -> EncodingId {
@@ -211,9 +259,8 @@ impl Encoder {
                 );
             }
             (EncodingId::Pco, _) => {
-                let stored = cold::encode(words, self.number, usize::MAX);
-                out.extend(stored.iter().flatten());
-                return stored.is_some();
+                out.push(EncodingId::Raw as u8);
+                return cold::encode(words, self.number, out);
             }
             _ => return false,
         };
@@ -244,6 +291,7 @@ pub(super) fn decode(
     stored: &[u8],
     encoding: EncodingId,
     number: Number,
+    packing: Packing,
     out: &mut [[u8; 8]],
 ) -> Decode<()> {
     let wrong = "an encoding that does not fit its column";
@@ -270,7 +318,7 @@ pub(super) fn decode(
             Number::Int,
         )
         | (EncodingId::OrderedDelta, Number::Float) => {
-            let mut decoder = integer::Decoder::new(stored, order, out.len())?;
+            let mut decoder = integer::Decoder::with_packing(stored, order, packing, out.len())?;
             let mut vector = [0; VECTOR];
             for out in out.chunks_mut(VECTOR) {
                 match number {
@@ -281,10 +329,22 @@ pub(super) fn decode(
             let rest = decoder.rest();
             if rest.is_empty() { Ok(()) } else { Err("bytes are left over behind a column") }
         }
-        (EncodingId::Alp, Number::Float) => alp::decode(stored, Order::Zero, out),
-        (EncodingId::AlpDelta, Number::Float) => alp::decode(stored, Order::One, out),
-        (EncodingId::Dictionary, _) => dictionary::decode(stored, number, out),
-        (EncodingId::Pco, _) => cold::decode(stored, number, out),
+        (EncodingId::Alp, Number::Float) => alp::decode(stored, Order::Zero, packing, out),
+        (EncodingId::AlpDelta, Number::Float) => alp::decode(stored, Order::One, packing, out),
+        (EncodingId::Dictionary, _) => dictionary::decode(stored, number, packing, out),
+        // Not within itself.
+        (EncodingId::Pco, _) if packing == Packing::Bits => {
+            let (inner, stored) = stored.split_first().ok_or("an empty column of the cold tier")?;
+            match EncodingId::from_u8(*inner) {
+                Ok(EncodingId::Raw) => cold::decode(stored, number, out),
+                Ok(
+                    inner @ (EncodingId::FrameOfReference
+                    | EncodingId::Alp
+                    | EncodingId::Dictionary),
+                ) => decode(stored, inner, number, Packing::Cold, out),
+                _ => Err("an encoding within the cold tier that does not fit"),
+            }
+        }
         _ => Err(wrong),
     }
 }

@@ -39,6 +39,16 @@ fn decode_words(
     Ok(out.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect())
 }
 
+fn assert_same(found: &Decode<Vec<u64>>, words: &[u64], encoding: EncodingId) {
+    match found {
+        Ok(found) => {
+            let first = found.iter().zip(words).position(|(a, b)| a != b);
+            assert!(found == words, "{encoding:?}: differs at {first:?} of {}", words.len());
+        }
+        Err(error) => panic!("{encoding:?} of {} words: {error}", words.len()),
+    }
+}
+
 /// All policies, and every encoding by force; returns which could hold the words.
 fn check(words: &[u64], number: Number) -> Vec<EncodingId> {
     for policy in [
@@ -48,13 +58,17 @@ fn check(words: &[u64], number: Number) -> Vec<EncodingId> {
         Policy { compression: true, ..Policy::RAW },
         Policy { cold: true, ..Policy::FAST },
     ] {
+        // Slow, and the same from a few hundred on.
+        if policy.cold && words.len() > 600 {
+            continue;
+        }
         let mut out = b"before".to_vec();
         let encoding = Encoder::new(number, policy).encode(words, &mut out);
         assert!(out.len() <= 6 + words.len() * 8, "{encoding:?} takes more than raw");
         assert!(policy.delta || !encoding.is_delta(), "{policy:?} {encoding:?}");
         assert!(policy.compression || !encoding.is_compression(), "{policy:?} {encoding:?}");
         let found = decode_words(&out[6..], encoding, number, words.len());
-        assert!(found.as_deref() == Ok(words), "{policy:?} {encoding:?} {found:?} {words:?}");
+        assert_same(&found, words, encoding);
     }
     let held = |encoding: &EncodingId| {
         let mut out = Vec::new();
@@ -62,7 +76,7 @@ fn check(words: &[u64], number: Number) -> Vec<EncodingId> {
             return false;
         }
         let found = decode_words(&out, *encoding, number, words.len());
-        assert!(found.as_deref() == Ok(words), "{encoding:?} {found:?} {words:?}");
+        assert_same(&found, words, *encoding);
         // One row more or less is not what is stored, and neither is a byte less.
         if *encoding != EncodingId::Constant {
             for len in [words.len() - 1, words.len() + 1] {
