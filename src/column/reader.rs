@@ -193,6 +193,7 @@ fn column(header: &ChunkHeader, block: usize, role: ColumnRole) -> Result<&Colum
 /// # Errors
 ///
 /// As [`decode_block`]; what is in `out` then means nothing.
+#[allow(dead_code, reason = "arrays are made by it, which come with the materializer")]
 pub(crate) fn decode_column<'a>(
     header: &ChunkHeader,
     block: usize,
@@ -548,7 +549,11 @@ mod tests {
     };
 
     fn encode(points: &Points) -> (ChunkHeader, Vec<u8>) {
-        let mut chunk = EncodedChunk::from_points(points, Policy::RAW, 1 << 30).unwrap();
+        encode_by(points, Policy::RAW)
+    }
+
+    fn encode_by(points: &Points, policy: Policy) -> (ChunkHeader, Vec<u8>) {
+        let mut chunk = EncodedChunk::from_points(points, policy, 1 << 30).unwrap();
         chunk.place(3, 12_288, 11);
         let value = value_of(&chunk);
         let header = ChunkHeader::parse(&value, value.len() as u64).unwrap();
@@ -556,8 +561,38 @@ mod tests {
         (header, value)
     }
 
+    const POLICIES: [Policy; 4] = [
+        Policy::RAW,
+        Policy::FAST,
+        Policy { delta: true, ..Policy::RAW },
+        Policy { compression: true, ..Policy::RAW },
+    ];
+
     fn check_round_trip(points: &Points) {
-        let (header, value) = encode(points);
+        for policy in POLICIES {
+            check_round_trip_by(points, policy);
+        }
+    }
+
+    /// Every column alone, against the same one of a raw chunk.
+    fn check_columns(header: &ChunkHeader, value: &[u8], points: &Points) {
+        let (raw_header, raw_value) = encode(points);
+        let data = |column: &ColumnRecord| stored(header, value, column);
+        for (number, record) in header.columns.iter().enumerate() {
+            let block = number / usize::from(header.column_count);
+            let raw = raw_header.column(block, record.role).unwrap();
+            let raw = stored(&raw_header, &raw_value, raw).unwrap();
+            let mut out = vec![0xa5; raw.len()];
+            decode_column(header, block, record.role, &data, true, &mut out).unwrap();
+            assert!(out == *raw, "{record:?}");
+            let mut longer = vec![0; raw.len() + 1];
+            assert!(decode_column(header, block, record.role, &data, true, &mut longer).is_err());
+        }
+    }
+
+    fn check_round_trip_by(points: &Points, policy: Policy) {
+        let (header, value) = encode_by(points, policy);
+        check_columns(&header, &value, points);
         assert_same_points(&decode(&header, &value, true).unwrap(), points);
         assert_same_points(&decode(&header, &value, false).unwrap(), points);
         let sorted = header.blocks.iter().all(|block| block.sorted);
@@ -667,9 +702,10 @@ mod tests {
         fn wrong_columns_never_panic(
             seed in any::<u64>(), len in 1_usize..300, kinds in 1_u8..32,
             place in any::<prop::sample::Index>(), byte in any::<u8>(),
+            policy in prop::sample::select(POLICIES.to_vec()),
         ) {
             let points = points_of(&random_atoms(seed, len, kinds));
-            let (mut header, mut value) = encode(&points);
+            let (mut header, mut value) = encode_by(&points, policy);
             let start = header.data_start as usize;
             let place = start + place.index(value.len() - start);
             let old = std::mem::replace(&mut value[place], byte);

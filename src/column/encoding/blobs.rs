@@ -36,7 +36,9 @@ pub(crate) struct Encoded {
 
 /// Encodes the values with these lengths, which lie in `data` one after the other.
 pub(crate) fn encode(lens: &[u32], data: &[u8], policy: Policy) -> Encoded {
+    // A column of no bytes is raw, and half a dictionary is none.
     if policy.compression
+        && !data.is_empty()
         && let Some((offsets, values)) = encode_dictionary(lens, data)
     {
         return Encoded {

@@ -399,3 +399,84 @@ fn hostile_headers_allocate_no_more_than_the_column() {
     let dictionary = blobs::Dictionary::read(&offsets, 100).unwrap();
     assert!(dictionary.store_data(&lz4_dictionary, &mut [0; 300]).is_err());
 }
+
+/// Bytes of hexadecimal digits; spaces are for the reader.
+fn hex(text: &str) -> Vec<u8> {
+    let digits: Vec<u32> = text.chars().filter_map(|digit| digit.to_digit(16)).collect();
+    digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect()
+}
+
+/// One of each layout. A change of these bytes is a change of the file format.
+#[test]
+fn encodings_have_the_documented_bytes() {
+    const ONE: &str = "0100000000000000";
+    let ints: [(EncodingId, &[i64], &str); 6] = [
+        (EncodingId::Constant, &[-2, -2], "feffffffffffffff"),
+        // Start, divisor; width 2, one byte of base, no outliers, base 5; 0, 2, 1 in two bits each.
+        (
+            EncodingId::FrameOfReference,
+            &[5, 7, 6],
+            &format!("0000000000000000 {ONE} 02 01 0000 05 18"),
+        ),
+        // The first difference repeats the second, so the start is 0; 10 + 0, 0, 1.
+        (EncodingId::Delta, &[10, 20, 31], &format!("0000000000000000 {ONE} 01 01 0000 0a 04")),
+        // A common divisor of 5; 2, 2, 3 differences of it.
+        (EncodingId::Delta, &[10, 20, 35], "0000000000000000 0500000000000000 01 01 0000 02 04"),
+        // Start -1, divisor, first difference 1; 0, 0, 2, 2.
+        (
+            EncodingId::DeltaOfDelta,
+            &[0, 1, 4, 9],
+            &format!("ffffffffffffffff {ONE} {ONE} 02 00 0000 a0"),
+        ),
+        // Two values, raw, 16 bytes; codes of order 0: 0, 1, 0, 0, 0, 1.
+        (
+            EncodingId::Dictionary,
+            &[3, 4, 3, 3, 3, 4],
+            &format!(
+                "02000000 00 00 0000 10000000 0300000000000000 0400000000000000 \
+                 0000000000000000 {ONE} 01 00 0000 22"
+            ),
+        ),
+    ];
+    for (encoding, values, golden) in ints {
+        let words: Vec<u64> = values.iter().map(|value| value.cast_unsigned()).collect();
+        let mut out = Vec::new();
+        assert!(Encoder::new(Number::Int, Policy::FAST).force(encoding, &words, &mut out));
+        assert_eq!(out, hex(golden), "{encoding:?} of {values:?}");
+        assert_eq!(decode_words(&hex(golden), encoding, Number::Int, words.len()).unwrap(), words);
+    }
+    let nan = f64::from_bits(0x7ff8_0000_0000_0001);
+    // e 1, f 0, places as a list; 2 special values, 1 exception, the bits of the special value;
+    // integers of order 0: 15, 15, 15, 16, 16, 18, 18 (what is special repeats the one before);
+    // rows 1 and 4; the exception in row 2 and its bits.
+    let floats = [1.5, nan, -0.0, 1.6, nan, 1.8, 1.8];
+    let words = floats.map(f64::to_bits);
+    let golden = format!(
+        "01 00 01 00 02000000 01000000 010000000000f87f 0000000000000000 {ONE} \
+         02 01 0000 0f 403d 0100 0400 0200 0000000000000080"
+    );
+    assert_eq!(decode_words(&hex(&golden), EncodingId::Alp, Number::Float, 7).unwrap(), words);
+    // An outlier: width 1, a base of one byte and outliers of one byte; 1 of them, base 5;
+    // 0, 1, 0, 0; in row 2 the base + (-3 << 1).
+    let golden = format!("0000000000000000 {ONE} 01 11 0100 05 02 0200 05");
+    let words = [5, 6, (-1_i64).cast_unsigned(), 5];
+    let found = decode_words(&hex(&golden), EncodingId::FrameOfReference, Number::Int, 4);
+    assert_eq!(found.unwrap(), words);
+    // Runs of 9, 2 and 5 rows that are valid, null, valid.
+    let mut bitmap = [0; 2];
+    let golden = hex("03000000 03 01 0000 02 c700 01");
+    decode(&golden, EncodingId::Runs, ColumnRole::Validity, 16, &mut bitmap).unwrap();
+    assert_eq!(bitmap, [0xff, 0b1111_1001]);
+    // Full vectors: row r of 16 words has bits [r w, r w + w) of each of 16 words of 64 bits.
+    let words: Vec<u64> = (0..1024).map(|word| word / 16 % 8 + word % 16 * 8).collect();
+    let mut out = Vec::new();
+    assert!(Encoder::new(Number::Int, Policy::FAST).force(
+        EncodingId::FrameOfReference,
+        &words,
+        &mut out
+    ));
+    assert_eq!(out[..20], hex(&format!("0000000000000000 {ONE} 07 00 0000")));
+    let lane_1 = u64::from_le_bytes(out[28..36].try_into().unwrap());
+    let expected = (0..9).fold(0, |lane, row| lane | (8 + row % 8) << (7 * row));
+    assert_eq!(lane_1 & ((1 << 63) - 1), expected);
+}
