@@ -308,7 +308,7 @@ fn the_newest_fixture_is_what_is_written() {
         let of = |kind| entries.iter().filter(move |entry| entry.kind == kind);
         of(image::CHUNK)
             .chain(of(image::PUT))
-            .map(|e| (e.key.clone(), bytes[e.value_at..e.value_at + e.val_len as usize].to_vec()))
+            .map(|e| (e.key.clone(), bytes[e.value_at..e.value_at + e.val_len].to_vec()))
             .collect()
     };
     for (found, expected) in columns(&written).iter().zip(columns(&fixture)) {

@@ -50,9 +50,9 @@ pub(super) fn unpack(packed: &[u8], width: u32, base: u64, out: &mut Vector) {
     const ZEROS: [u8; ROW_BYTES] = [0; ROW_BYTES];
     let rows = packed.as_chunks::<ROW_BYTES>().0;
     let mask = mask(width);
-    let mut bit = 0_usize;
+    let mut bit = 0_u32;
     for out in out.as_chunks_mut::<LANES>().0 {
-        let (word, shift) = (bit / 64, bit as u32 % 64);
+        let (word, shift) = ((bit / 64) as usize, bit % 64);
         let low = rows.get(word).unwrap_or(&ZEROS).as_chunks::<8>().0;
         let high = rows.get(word.wrapping_add(1)).unwrap_or(&ZEROS).as_chunks::<8>().0;
         for ((out, low), high) in out.iter_mut().zip(low).zip(high) {
@@ -61,7 +61,7 @@ pub(super) fn unpack(packed: &[u8], width: u32, base: u64, out: &mut Vector) {
             let high = u64::from_le_bytes(*high) << 1 << (63 - shift);
             *out = base.wrapping_add((low | high) & mask);
         }
-        bit = bit.wrapping_add(width as usize);
+        bit = bit.wrapping_add(width);
     }
 }
 

@@ -143,6 +143,7 @@ impl Encoder {
             && least < bits
         {
             // Header and padding of the other, and what a sample may be wrong by.
+            #[expect(clippy::cast_possible_truncation, reason = "at most the size of the block")]
             let other = (bits * words.len() as f64 / 8.0) as usize + 24;
             let (number, policy) = (self.number, self.policy);
             let less_than = other.min(raw_len);

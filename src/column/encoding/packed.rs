@@ -165,10 +165,11 @@ fn low_bytes(bytes: &[u8]) -> u64 {
 }
 
 fn sign_extended(bytes: &[u8]) -> u64 {
-    let Some(unused) = 64_u32.checked_sub(bytes.len() as u32 * 8).filter(|bits| *bits < 64) else {
+    let unused = 8_usize.saturating_sub(bytes.len()) * 8;
+    if unused >= 64 {
         return 0;
-    };
-    (low_bytes(bytes) << unused).cast_signed().wrapping_shr(unused).cast_unsigned()
+    }
+    ((low_bytes(bytes) << unused).cast_signed() >> unused).cast_unsigned()
 }
 
 /// Appends words of `width` bits, lowest bit first.

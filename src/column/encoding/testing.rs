@@ -31,7 +31,7 @@ pub(crate) fn words(len: Range<usize>) -> impl Strategy<Value = Vec<u64>> {
             (0..len)
                 .map(|row| {
                     state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(seed | 1);
-                    let noise = (state >> 32 | state << 32) & mask;
+                    let noise = state.rotate_left(32) & mask;
                     if let Some(Some(outlier)) = rare.get(row % 1000) {
                         return *outlier;
                     }
