@@ -83,7 +83,7 @@ loom:
 # Without a sanitizer and without cargo-fuzz: libFuzzer's mutations on a stable toolchain. With
 # cargo-fuzz installed, `cargo fuzz run TARGET -s none` adds coverage.
 fuzz:
-	cd fuzz && for target in open_file chunk; do \
+	cd fuzz && for target in open_file chunk column; do \
 		$(CARGO) run --release --bin $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
 
 # Advisories come from a database that is fetched; the rest needs nothing but Cargo.lock.

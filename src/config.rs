@@ -1,5 +1,6 @@
 //! How a database is opened: every option with its unit, its default and the reason for it.
 
+use crate::column::encoding::Policy;
 use crate::error::{Result, SynaError};
 
 /// When an append is allowed to return, and what survives which accident.
@@ -55,6 +56,14 @@ pub struct DbConfig {
     pub durability: Durability,
     /// Whether opening may create the file. Default [`Create::IfMissing`].
     pub create: Create,
+    /// Store timestamps, numbers, validity and the offsets of texts as constants, differences and
+    /// decimals in as few bits as they need. Default true: columns take a fraction of their size
+    /// and are decoded at about the speed of memory. With this and `enable_compression` off,
+    /// columns are stored as they are, and read without a copy from where they lie.
+    pub enable_delta: bool,
+    /// Store values that repeat once, in dictionaries, and texts and bytes by LZ4; single texts and
+    /// bytes above 64 bytes, too, where it saves at least an eighth. Default true.
+    pub enable_compression: bool,
     /// Bytes of decoded points kept in memory before the largest tails are sealed into chunks;
     /// default 64 MiB. At most 32 points a key stay beyond it.
     pub tail_budget_bytes: usize,
@@ -80,6 +89,8 @@ impl Default for DbConfig {
         DbConfig {
             durability: Durability::Full,
             create: Create::IfMissing,
+            enable_delta: true,
+            enable_compression: true,
             tail_budget_bytes: 64 << 20,
             refresh_interval_ms: 1,
             allow_network_fs: false,
@@ -108,6 +119,25 @@ impl DbConfig {
     pub fn with_create(mut self, create: Create) -> Self {
         self.create = create;
         self
+    }
+
+    /// Sets whether columns are stored as differences in few bits.
+    #[must_use]
+    pub fn with_enable_delta(mut self, enable: bool) -> Self {
+        self.enable_delta = enable;
+        self
+    }
+
+    /// Sets whether dictionaries and LZ4 are used.
+    #[must_use]
+    pub fn with_enable_compression(mut self, enable: bool) -> Self {
+        self.enable_compression = enable;
+        self
+    }
+
+    /// The encodings that the options allow for what is written as it comes in.
+    pub(crate) fn policy(&self) -> Policy {
+        Policy { delta: self.enable_delta, compression: self.enable_compression, cold: false }
     }
 
     /// Sets how many bytes of decoded points stay in memory before tails are sealed.
@@ -168,6 +198,10 @@ impl DbConfig {
     pub(crate) fn conflict(&self, other: &DbConfig) -> Option<&'static str> {
         if self.durability != other.durability {
             Some("durability")
+        } else if self.enable_delta != other.enable_delta {
+            Some("enable_delta")
+        } else if self.enable_compression != other.enable_compression {
+            Some("enable_compression")
         } else if self.tail_budget_bytes != other.tail_budget_bytes {
             Some("tail_budget_bytes")
         } else if self.allow_network_fs != other.allow_network_fs {

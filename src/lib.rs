@@ -42,6 +42,9 @@ compile_error!("SynaDB maps raw columns: it needs a 64-bit little-endian target"
 pub mod storage;
 
 mod atom;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod canary;
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -20,7 +20,9 @@ use support::image::{self, NAME};
 use synadb::storage::{MemoryStorage, Storage};
 use synadb::{Atom, DbConfig, Durability, SynaDB, SynaError, salvage_storage};
 
-const VERSION: &str = "v1.0";
+const VERSION: &str = "v1.1";
+/// All that this build reads.
+const VERSIONS: [&str; 2] = ["v1.0", "v1.1"];
 const NAN: u64 = 0x7ff8_0000_dead_beef;
 
 fn fixture(name: &str) -> PathBuf {
@@ -129,6 +131,116 @@ fn check(db: &SynaDB) {
     assert_eq!(db.get_at("sealed", 960).unwrap(), Some(Atom::Int(40 * 40)));
 }
 
+/// Columns of every encoding that appends choose, by key. What a key holds is a formula, so that
+/// nothing has to be kept beside the file.
+fn encoded_columns() -> Vec<(&'static str, Vec<i64>, Vec<Atom>)> {
+    // Some bits without a pattern.
+    let noise = |n: i64| n.wrapping_mul(0x5851_f42d_4c95_7f2d).rotate_left(31) ^ n << 7;
+    let rows = |len: i64| (0..len).collect::<Vec<i64>>();
+    let column = |times: Vec<i64>, value: &dyn Fn(i64) -> Atom| {
+        let atoms = (0..times.len() as i64).map(value).collect();
+        (times, atoms)
+    };
+    let jitter: Vec<i64> = (0..1500).map(|n| n * 1_000_000 + (noise(n) & 2047)).collect();
+    let squares: Vec<i64> = (0..1500).map(|n| n * n * 3).collect();
+    let any: Vec<i64> = (0..300).map(noise).collect();
+    let columns = [
+        ("constant", column(rows(200), &|_| Atom::Int(-7))),
+        ("integers", column(squares.clone(), &|n| Atom::Int(noise(n) & 4095))),
+        ("multiples", column(jitter.clone(), &|n| Atom::Int((noise(n) & 63) * 1000 + 5))),
+        (
+            "outliers",
+            column(jitter, &|n| Atom::Int(if n % 400 == 7 { i64::MIN + n } else { n % 9 })),
+        ),
+        ("raw", column(any, &|n| Atom::Int(noise(n)))),
+        ("decimals", column(rows(1500), &|n| Atom::Float((noise(n) & 8191) as f64 / 100.0))),
+        ("walk", column(rows(1500), &|n| Atom::Float((n * n % 1777) as f64 / 10.0))),
+        (
+            "nans",
+            column(rows(1500), &|n| {
+                let decimal = (noise(n) & 8191) as f64 / 10.0;
+                Atom::Float(match n % 7 {
+                    3 => f64::from_bits(NAN),
+                    5 if n % 350 == 5 => -0.0,
+                    _ => decimal,
+                })
+            }),
+        ),
+        ("bits", column(rows(1500), &|n| Atom::Float((n as f64 / 10.0).sqrt()))),
+        ("few", column(squares, &|n| Atom::Float((noise(n) & 7) as f64 * std::f64::consts::PI))),
+        ("nulls", column(rows(1500), &|n| if n < 900 { Atom::Int(n) } else { Atom::Null })),
+        (
+            "mixed runs",
+            column(rows(900), &|n| match n / 300 {
+                0 => Atom::Int(n),
+                1 => Atom::Float(n as f64),
+                _ => Atom::Null,
+            }),
+        ),
+        (
+            "mixed",
+            column(rows(900), &|n| match noise(n) & 3 {
+                0 => Atom::Int(n),
+                1 => Atom::Float(n as f64),
+                2 => Atom::Text(format!("text {}", n % 10)),
+                _ => Atom::Bytes(vec![n as u8; 20]),
+            }),
+        ),
+        (
+            "words",
+            column(rows(900), &|n| Atom::Text(["on", "off", "standby"][n as usize % 3].into())),
+        ),
+        ("lines", column(rows(300), &|n| Atom::Text(format!("2026-01-01 sensor {n} says ok")))),
+        ("zeros", column(rows(300), &|n| Atom::Bytes(vec![0; n as usize]))),
+    ];
+    columns.into_iter().map(|(key, (times, atoms))| (key, times, atoms)).collect()
+}
+
+/// A text that is stored compressed.
+fn long_text() -> String {
+    "the same again and ".repeat(40)
+}
+
+fn fill_encoded(db: &SynaDB) {
+    for (key, times, atoms) in encoded_columns() {
+        db.append_batch(key, &times, &atoms).unwrap();
+    }
+    db.append_at("put", 1, long_text()).unwrap();
+    db.append_at("put", 2, vec![0u8; 100_000]).unwrap();
+}
+
+fn check_encoded(db: &SynaDB) {
+    for (key, times, atoms) in encoded_columns() {
+        let points = db.get_history(key).unwrap();
+        assert_eq!(points.len(), times.len(), "{key}");
+        for ((point, time), atom) in points.into_iter().zip(times).zip(atoms) {
+            let bits = |atom: &Atom| atom.as_float().map(f64::to_bits);
+            let same =
+                bits(&point.value) == bits(&atom) && (bits(&atom).is_some() || point.value == atom);
+            assert!(same && point.timestamp == time, "{key}: {point:?} {time} {atom:?}");
+        }
+    }
+    let put = db.get_history("put").unwrap();
+    assert_eq!(put[0].value, Atom::Text(long_text()));
+    assert_eq!(put[1].value, Atom::Bytes(vec![0; 100_000]));
+}
+
+/// The numbers of the encodings that the columns of a file have, as flags of its entries say.
+fn encodings_of(bytes: &[u8]) -> Vec<u8> {
+    let mut found = Vec::new();
+    for entry in image::entries(bytes).iter().filter(|entry| entry.kind == image::CHUNK) {
+        let value = &bytes[entry.value_at..];
+        let (columns, blocks) = (usize::from(value[5]), image::u32_at(value, 20) as usize);
+        for number in 0..blocks * columns {
+            let block = number / columns * (136 + 32 * columns);
+            found.push(value[40 + block + 136 + 32 * (number % columns) + 1]);
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
 fn image_of(fill: impl FnOnce(&SynaDB), close: bool) -> Vec<u8> {
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
     let db = writer(&storage).unwrap();
@@ -152,6 +264,7 @@ fn write_the_fixtures() {
     let clean = image_of(fill, true);
     write(&in_version("clean"), &clean);
     write(&in_version("empty"), &image_of(|_| {}, true));
+    write(&in_version("encoded"), &image_of(fill_encoded, true));
     write(
         &in_version("large"),
         &image_of(
@@ -182,16 +295,84 @@ fn write_the_fixtures() {
     let put = entries.iter().rfind(|entry| entry.key == b"batch/a").unwrap();
     damaged[put.value_at + 6] ^= 0x10;
     write(&in_version("damaged"), &damaged);
-    let mut future = clean;
-    image::set(&mut future, 8, &2u16.to_le_bytes());
-    image::mend_header(&mut future);
-    write("v2.0/future.syna", &future[..image::LOG_START]);
+}
+
+/// What is written now is what the newest fixture holds, so that a change to an encoding is seen
+/// as the change of the format that it is.
+#[test]
+fn the_newest_fixture_is_what_is_written() {
+    let fixture = std::fs::read(fixture("v1.1/encoded.syna")).unwrap();
+    let written = image_of(fill_encoded, true);
+    let columns = |bytes: &[u8]| -> Vec<(Vec<u8>, Vec<u8>)> {
+        let entries = image::entries(bytes);
+        let of = |kind| entries.iter().filter(move |entry| entry.kind == kind);
+        of(image::CHUNK)
+            .chain(of(image::PUT))
+            .map(|e| (e.key.clone(), bytes[e.value_at..e.value_at + e.val_len].to_vec()))
+            .collect()
+    };
+    for (found, expected) in columns(&written).iter().zip(columns(&fixture)) {
+        let key = String::from_utf8_lossy(&expected.0);
+        assert!(*found == expected, "the bytes of {key} changed");
+    }
+    assert_eq!(columns(&written).len(), columns(&fixture).len());
+}
+
+#[test]
+fn columns_of_every_encoding_read_back() {
+    let bytes = std::fs::read(fixture("v1.1/encoded.syna")).unwrap();
+    // All but the cold tier, which only a rewrite on demand makes.
+    assert_eq!(encodings_of(&bytes), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11]);
+    let storage = load("v1.1/encoded.syna");
+    let db = reader(&storage).unwrap();
+    check_encoded(&db);
+    db.verify().unwrap();
+    drop(db);
+    let db = writer(&storage).unwrap();
+    check_encoded(&db);
+    drop(db);
+    let copy = Path::new("/copy.syna");
+    let report = salvage_storage(&storage, Path::new(NAME), copy, &mut |_| {}).unwrap();
+    assert_eq!(report.missing, []);
+    let db = SynaDB::with_storage(storage, copy, config()).unwrap();
+    check_encoded(&db);
+    db.verify().unwrap();
+}
+
+/// With both options off everything is stored as it is, whatever the file holds already.
+#[test]
+fn without_encodings_columns_and_puts_are_raw() {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let raw = config().with_enable_delta(false).with_enable_compression(false);
+    let db = SynaDB::with_storage(Arc::clone(&storage), NAME, raw).unwrap();
+    fill_encoded(&db);
+    check_encoded(&db);
+    db.close().unwrap();
+    let bytes = image::bytes_of(&storage, NAME);
+    assert_eq!(encodings_of(&bytes), [0]);
+    assert!(image::entries(&bytes).iter().all(|entry| entry.flags & 3 == 0));
+    let only = |config: DbConfig| {
+        let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+        let db = SynaDB::with_storage(Arc::clone(&storage), NAME, config).unwrap();
+        fill_encoded(&db);
+        check_encoded(&db);
+        db.close().unwrap();
+        check_encoded(&writer(&storage).unwrap());
+        let bytes = image::bytes_of(&storage, NAME);
+        let flags = image::entries(&bytes).iter().fold(0, |flags, entry| flags | entry.flags & 3);
+        (encodings_of(&bytes), flags)
+    };
+    let delta = only(config().with_enable_compression(false));
+    assert_eq!(delta, (vec![0, 1, 2, 3, 4, 6, 7, 8, 11], 1));
+    let compression = only(config().with_enable_delta(false));
+    assert_eq!(compression, (vec![0, 5, 9], 2));
 }
 
 #[test]
 fn every_fixture_opens_with_its_contents() {
-    for (name, cut) in [("clean", 0), ("torn", 28), ("torn-batch", 88), ("preallocated", 0)] {
-        let name = format!("v1.0/{name}.syna");
+    let names = [("clean", 0), ("torn", 28), ("torn-batch", 88), ("preallocated", 0)];
+    for (version, (name, cut)) in VERSIONS.iter().flat_map(|v| names.map(|name| (v, name))) {
+        let name = format!("{version}/{name}.syna");
         let storage = load(&name);
         let db = reader(&storage).unwrap();
         check(&db);
@@ -208,11 +389,13 @@ fn every_fixture_opens_with_its_contents() {
         db.compact().unwrap();
         assert_eq!(db.get("sealed").unwrap(), Some(Atom::Int(49 * 49)));
     }
-    let db = reader(&load("v1.0/empty.syna")).unwrap();
-    assert_eq!(db.keys().unwrap(), [""; 0]);
-    let db = reader(&load("v1.0/large.syna")).unwrap();
-    let large = [(1, "Int(1)"), (2, "65537 bytes"), (3, "Int(3)")];
-    assert_eq!(history(&db, "large"), large.map(|(time, text)| (time, text.to_owned())));
+    for version in VERSIONS {
+        let db = reader(&load(&format!("{version}/empty.syna"))).unwrap();
+        assert_eq!(db.keys().unwrap(), [""; 0]);
+        let db = reader(&load(&format!("{version}/large.syna"))).unwrap();
+        let large = [(1, "Int(1)"), (2, "65537 bytes"), (3, "Int(3)")];
+        assert_eq!(history(&db, "large"), large.map(|(time, text)| (time, text.to_owned())));
+    }
 }
 
 #[test]
@@ -246,7 +429,7 @@ fn a_file_of_a_newer_major_version_is_refused_by_name() {
 
 #[test]
 fn fixtures_are_small() {
-    for version in ["v1.0", "v2.0"] {
+    for version in VERSIONS.into_iter().chain(["v2.0"]) {
         for file in std::fs::read_dir(fixture(version)).unwrap() {
             let file = file.unwrap();
             assert!(file.metadata().unwrap().len() < 100 << 10, "{:?}", file.path());

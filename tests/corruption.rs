@@ -663,6 +663,67 @@ fn lengths_at_every_edge_are_refused() {
     }
 }
 
+/// LZ4 blocks of puts: what they say they decode to is compared with what they could, and with the
+/// limit, before anything is allocated; and a block that gives anything else is refused.
+#[test]
+fn lz4_lengths_that_cannot_be_are_refused_before_anything_is_allocated() {
+    const IS_COMPRESSED: u8 = 2;
+    let base = unsynced(2);
+    // The bincode bytes of a text of 300 times a, and their LZ4 block: 13 literals, then a match of
+    // 294 (4 + 15 + 255 + 20) at distance 1, then the last 5 literals.
+    let mut plain = vec![3, 0, 0, 0, 44, 1, 0, 0, 0, 0, 0, 0];
+    plain.extend([b'a'; 300]);
+    let mut block = vec![0xdf];
+    block.extend(&plain[..13]);
+    block.extend([1, 0, 255, 20, 0x50]);
+    block.extend([b'a'; 5]);
+    let with = |declared: u32, block: &[u8]| {
+        let mut bytes = base.clone();
+        let value = [&declared.to_le_bytes()[..], block].concat();
+        image::push_entry(&mut bytes, PUT, IS_COMPRESSED, 0, b"text", &value);
+        bytes
+    };
+    let good = with(plain.len() as u32, &block);
+    let db = open(&image::storage_with(&good)).unwrap();
+    assert_eq!(db.get("text").unwrap(), Some(Atom::Text("a".repeat(300))));
+    let refused = |bytes: &[u8], what: &str| {
+        probe(bytes);
+        match open(&image::storage_with(bytes)) {
+            Err(SynaError::Corrupt { .. }) => {}
+            // Where it may be large, it is found at the first read.
+            Ok(db) => {
+                let read = db.get("text");
+                assert!(matches!(read, Err(SynaError::Corrupt { .. })), "{what}: {read:?}");
+            }
+            Err(other) => panic!("{what}: {other:?}"),
+        }
+    };
+    for declared in [0, 1, 12, 76, 311, 313, 5000, 7000, 64 << 20, 0xF000_0000, u32::MAX] {
+        refused(&with(declared, &block), "a declared length");
+    }
+    for end in 0..block.len() {
+        refused(&with(312, &block[..end]), "a cut block");
+    }
+    let mut before_start = block.clone();
+    before_start[14] = 200;
+    refused(&with(312, &before_start), "an offset before the start");
+    for at in 0..block.len() {
+        for byte in [0, 0x7f, 0xff] {
+            let mut wrong = block.clone();
+            wrong[at] = byte;
+            probe(&with(312, &wrong));
+        }
+    }
+    // Numbers are too short to be compressed; a flag that says so is no way to store one.
+    let mut number = vec![2, 0, 0, 0];
+    number.extend([0; 300]);
+    let mut zeros = vec![0xdf];
+    zeros.extend(&number[..13]);
+    zeros.extend([1, 0, 255, 12, 0x50]);
+    zeros.extend([0; 5]);
+    refused(&with(304, &zeros), "a compressed number");
+}
+
 /// A chunk could state rows just below 2^64, and the next put overflowed the row counter.
 #[test]
 fn row_numbers_near_their_end_are_refused() {

@@ -373,6 +373,13 @@ fn retentions(run: &mut Run, durability: Durability) {
     run.close();
 }
 
+/// Bytes that do not compress.
+fn noise(seed: u8, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    SplitMix64::new(seed.into()).fill(&mut bytes);
+    bytes
+}
+
 /// The disk fills up in the middle of batches; what failed never comes back.
 fn no_space(run: &mut Run, durability: Durability) {
     // Never enough to preallocate.
@@ -385,7 +392,7 @@ fn no_space(run: &mut Run, durability: Durability) {
         run.put("a");
         let used = run.storage.image().content(PATH).unwrap().len();
         run.storage.set_space_limit(Some(used + round as u64 * 260));
-        let atom = Atom::Bytes(vec![round as u8; 200]);
+        let atom = Atom::Bytes(noise(round as u8, 200));
         let changes: Vec<Change> =
             (0..8 + round).map(|i| Change::Put(format!("f{i}"), atom.clone())).collect();
         match run.try_batch(&changes) {
@@ -401,7 +408,7 @@ fn no_space(run: &mut Run, durability: Durability) {
         }
         if round % 2 == 1 {
             // What stands alone is written at once, with what was in the buffer before it.
-            let begun = run.db().append("l", vec![7_u8; 70_000]);
+            let begun = run.db().append("l", noise(7, 70_000));
             begun.unwrap_err();
         }
         run.storage.set_space_limit(Some(used + (32 << 10)));

@@ -20,10 +20,31 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     if puts & 0x80 != 0 {
         mend_columns(&mut value);
     }
-    image::push_entry(&mut bytes, image::CHUNK, 0, 0, b"key", &value);
+    let flags = flags_of_columns(&value);
+    image::push_entry(&mut bytes, image::CHUNK, flags, 0, b"key", &value);
     image::push_entry(&mut bytes, image::PUT, 0, 9, b"key", &image::int(9));
     probe::probe(&bytes);
 });
+
+/// What the flags of the entry have to say of the encodings of its columns.
+fn flags_of_columns(value: &[u8]) -> u8 {
+    if value.len() < 40 {
+        return 0;
+    }
+    let columns = usize::from(value[5]);
+    let blocks = (image::u32_at(value, 20) as usize).min(64);
+    let places = (0..blocks * columns).map(|number| {
+        40 + number / columns * (136 + 32 * columns) + 136 + number % columns * 32 + 1
+    });
+    places.filter_map(|at| value.get(at)).fold(0, |flags, encoding| {
+        flags
+            | match encoding {
+                0 => 0,
+                5 | 9 | 12 => 2,
+                _ => 1,
+            }
+    })
+}
 
 /// Makes the checksums of the columns right, as far as the header tells where they lie.
 fn mend_columns(value: &mut [u8]) {

@@ -3,9 +3,11 @@
 //! All the work is done before the writer's lock is taken. Under it, when the place of the entry
 //! is known, [`EncodedChunk::place`] fills in the two numbers that depend on it.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::atom::AtomKind;
+use crate::column::encoding::{self, Encoder, Number, Policy, blobs};
 use crate::column::points::{Points, RowKinds};
 use crate::column::stats::{FloatStats, IntStats, TimestampStats, ZoneMap};
 use crate::error::{Result, SynaError};
@@ -30,7 +32,7 @@ pub(crate) struct EncodedChunk {
 }
 
 impl EncodedChunk {
-    /// Encodes all of `points`.
+    /// Encodes all of `points`, by encodings that `policy` allows.
     ///
     /// # Errors
     ///
@@ -41,28 +43,29 @@ impl EncodedChunk {
     /// # Panics
     ///
     /// If there is no point.
-    pub(crate) fn from_points(points: &Points, chunk_size_max: u64) -> Result<Self> {
-        let timestamps = points.timestamps();
+    pub(crate) fn from_points(
+        points: &Points,
+        policy: Policy,
+        chunk_size_max: u64,
+    ) -> Result<Self> {
+        let (timestamps, bits) = (points.timestamps(), points.bits());
         match points.uniform_kind() {
-            Some(AtomKind::Float) => Self::from_numbers(
-                timestamps,
-                points.bits(),
-                AtomKind::Float,
-                float_column(f64::from_bits, u64::to_le_bytes),
-                chunk_size_max,
-            ),
-            Some(AtomKind::Int) => Self::from_numbers(
-                timestamps,
-                points.bits(),
-                AtomKind::Int,
-                int_column(u64::cast_signed, u64::to_le_bytes),
-                chunk_size_max,
-            ),
-            _ => Self::from_any(points, chunk_size_max),
+            Some(AtomKind::Float) => {
+                let stats = |bits: &[u64], zone: &mut _| float_stats(bits, f64::from_bits, zone);
+                let column = NumberColumn { kind: AtomKind::Float, stats, word: |bits| bits };
+                Self::from_numbers(timestamps, bits, column, policy, chunk_size_max)
+            }
+            Some(AtomKind::Int) => {
+                let stats = |bits: &[u64], zone: &mut _| int_stats(bits, u64::cast_signed, zone);
+                let column = NumberColumn { kind: AtomKind::Int, stats, word: |bits| bits };
+                Self::from_numbers(timestamps, bits, column, policy, chunk_size_max)
+            }
+            _ => Self::from_any(points, policy, chunk_size_max),
         }
     }
 
-    /// Encodes one double per timestamp, at about the speed of copying them.
+    /// Encodes one double per timestamp, by encodings that `policy` allows;
+    /// where it allows none, at about the speed of copying them.
     ///
     /// # Errors
     ///
@@ -75,13 +78,16 @@ impl EncodedChunk {
     pub(crate) fn from_floats(
         timestamps: &[i64],
         values: &[f64],
+        policy: Policy,
         chunk_size_max: u64,
     ) -> Result<Self> {
-        let column = float_column(|value| value, f64::to_le_bytes);
-        Self::from_numbers(timestamps, values, AtomKind::Float, column, chunk_size_max)
+        let stats = |values: &[f64], zone: &mut _| float_stats(values, |value| value, zone);
+        let column = NumberColumn { kind: AtomKind::Float, stats, word: f64::to_bits };
+        Self::from_numbers(timestamps, values, column, policy, chunk_size_max)
     }
 
-    /// Encodes one integer per timestamp, at about the speed of copying them.
+    /// Encodes one integer per timestamp, by encodings that `policy` allows;
+    /// where it allows none, at about the speed of copying them.
     ///
     /// # Errors
     ///
@@ -93,19 +99,22 @@ impl EncodedChunk {
     pub(crate) fn from_ints(
         timestamps: &[i64],
         values: &[i64],
+        policy: Policy,
         chunk_size_max: u64,
     ) -> Result<Self> {
-        let column = int_column(|value| value, i64::to_le_bytes);
-        Self::from_numbers(timestamps, values, AtomKind::Int, column, chunk_size_max)
+        let stats = |values: &[i64], zone: &mut _| int_stats(values, |value| value, zone);
+        let column = NumberColumn { kind: AtomKind::Int, stats, word: i64::cast_unsigned };
+        Self::from_numbers(timestamps, values, column, policy, chunk_size_max)
     }
 
     fn from_numbers<T: Copy>(
         timestamps: &[i64],
         values: &[T],
-        kind: AtomKind,
-        append: impl Fn(&mut Vec<u8>, &[T], &mut ZoneMap),
+        column: NumberColumn<impl Fn(&[T], &mut ZoneMap), impl Fn(T) -> u64>,
+        policy: Policy,
         chunk_size_max: u64,
     ) -> Result<Self> {
+        let kind = column.kind;
         if timestamps.len() != values.len() {
             let (timestamps, values) = (timestamps.len(), values.len());
             return Err(SynaError::LengthMismatch { timestamps, values });
@@ -117,18 +126,21 @@ impl EncodedChunk {
             block.zone.counts = RowKinds::Uniform(kind).counts(block.rows as usize);
         }
         for role in assembler.roles.clone() {
-            assembler.append_run(role, |data, block, rows| {
+            let mut words = Words::new(role, policy);
+            assembler.append_run(role, |data, block, rows, _| {
                 if role == ColumnRole::Timestamps {
-                    append_timestamps(data, slice(timestamps, rows), block);
+                    append_timestamps(data, &mut words, slice(timestamps, rows), block)
                 } else {
-                    append(data, slice(values, rows), &mut block.zone);
+                    let values = slice(values, rows);
+                    (column.stats)(values, &mut block.zone);
+                    words.append(data, values, &column.word)
                 }
             });
         }
         Ok(assembler.finish())
     }
 
-    fn from_any(points: &Points, chunk_size_max: u64) -> Result<Self> {
+    fn from_any(points: &Points, policy: Policy, chunk_size_max: u64) -> Result<Self> {
         let plan = Plan::of(points)?;
         let mut assembler = Assembler::new(plan, chunk_size_max)?;
         let chunk_type = assembler.header.chunk_type;
@@ -136,39 +148,50 @@ impl EncodedChunk {
             let rows = block.first_row as usize..block.first_row as usize + block.rows as usize;
             block.zone.counts = points.kinds(rows.clone()).counts(rows.len());
         }
-        let mut blob_end = 0_u32;
         let mut scratch = Vec::new();
+        let mut blob_end = 0_u32;
+        // The data of blocks, made together with the offsets before them.
+        let mut blobs: VecDeque<BlobData> = VecDeque::new();
         for role in assembler.roles.clone() {
+            let mut words = Words::new(role, policy);
             blob_end = if role.is_offsets() { 0 } else { blob_end };
-            assembler.append_run(role, |data, block, rows| match (role, role.kind()) {
-                (ColumnRole::Timestamps, _) => {
-                    append_timestamps(data, slice(points.timestamps(), rows), block);
-                }
-                (ColumnRole::Kinds, _) => append_kinds(data, points, rows),
-                (ColumnRole::Floats | ColumnRole::Ints, Some(kind)) => {
-                    gather(&mut scratch, points, rows.clone(), kind);
-                    number_stats(&scratch, kind, &mut block.zone);
-                    if chunk_type == ChunkType::Mixed {
-                        append_words(data, &scratch, u64::to_le_bytes);
-                    } else {
-                        append_words(data, slice(points.bits(), rows), u64::to_le_bytes);
+            assembler.append_run(role, |data, block, rows, follows_raw| {
+                match (role, role.kind()) {
+                    (ColumnRole::Timestamps, _) => {
+                        append_timestamps(data, &mut words, slice(points.timestamps(), rows), block)
                     }
-                }
-                (ColumnRole::TextOffsets | ColumnRole::BytesOffsets, Some(kind)) => {
-                    if block.first_row == 0 {
-                        data.extend(blob_end.to_le_bytes());
+                    (ColumnRole::Kinds, _) => append_kinds(data, points, rows, policy),
+                    (ColumnRole::Floats | ColumnRole::Ints, Some(kind)) => {
+                        gather(&mut scratch, points, rows.clone(), kind);
+                        number_stats(&scratch, kind, &mut block.zone);
+                        let mixed = chunk_type == ChunkType::Mixed;
+                        let bits = if mixed { &scratch } else { slice(points.bits(), rows) };
+                        words.append(data, bits, |bits| bits)
                     }
-                    for row in rows_with_slot(points, rows, kind, chunk_type) {
-                        // The plan refused runs longer than an i32 can count.
-                        blob_end = blob_end.saturating_add(len_u32(points.blob(row).len()));
-                        data.extend(blob_end.to_le_bytes());
+                    (ColumnRole::TextOffsets | ColumnRole::BytesOffsets, Some(kind)) => {
+                        let rows: Vec<usize> =
+                            rows_with_slot(points, rows, kind, chunk_type).collect();
+                        let (appended, contents) =
+                            append_offsets(data, points, &rows, policy, &mut blob_end, follows_raw);
+                        blobs.push_back(contents);
+                        appended
                     }
+                    (ColumnRole::TextData | ColumnRole::BytesData, Some(kind)) => {
+                        match blobs.pop_front() {
+                            Some(BlobData::Encoded { encoding, stored, decoded_len }) => {
+                                data.extend_from_slice(&stored);
+                                Appended { encoding, decoded_len }
+                            }
+                            Some(BlobData::Raw) | None => {
+                                let start = data.len();
+                                rows_with_slot(points, rows, kind, chunk_type)
+                                    .for_each(|row| data.extend_from_slice(points.blob(row)));
+                                Appended::raw(data.len() - start)
+                            }
+                        }
+                    }
+                    (_, _) => append_validity(data, points, rows, policy),
                 }
-                (ColumnRole::TextData | ColumnRole::BytesData, Some(kind)) => {
-                    rows_with_slot(points, rows, kind, chunk_type)
-                        .for_each(|row| data.extend_from_slice(points.blob(row)));
-                }
-                (_, _) => append_validity(data, points, rows),
             });
         }
         Ok(assembler.finish())
@@ -386,6 +409,7 @@ impl Assembler {
             offset: 0,
             stored_len: 0,
             decoded_len: 0,
+            decoded_start: 0,
         };
         let blocks = plan.blocks.iter().map(|rows| BlockRecord {
             // All rows together have less than 2^32 bytes.
@@ -420,35 +444,137 @@ impl Assembler {
         self.header.blocks.iter_mut()
     }
 
-    /// Appends the column of `role` of every block and fills in their records.
+    /// Appends the column of `role` of every block and fills in their records. `append` is also
+    /// told whether the block before it is there and raw: then raw offsets share an entry with it.
     fn append_run(
         &mut self,
         role: ColumnRole,
-        mut append: impl FnMut(&mut Vec<u8>, &mut BlockRecord, Range<usize>),
+        mut append: impl FnMut(&mut Vec<u8>, &mut BlockRecord, Range<usize>, bool) -> Appended,
     ) {
         self.data.resize(self.data.len().next_multiple_of(DATA_ALIGN), 0);
         let records = self.header.columns.iter_mut().filter(|column| column.role == role);
+        let mut follows_raw = false;
         for (block, record) in self.header.blocks.iter_mut().zip(records) {
             let first_row = block.first_row as usize;
-            let shared = if role.is_offsets() && first_row > 0 { 4 } else { 0 };
-            let start = self.data.len().saturating_sub(shared);
+            let before = self.data.len();
             let rows = first_row..first_row.saturating_add(block.rows as usize);
-            append(&mut self.data, block, rows);
+            let Appended { encoding, decoded_len } =
+                append(&mut self.data, block, rows, follows_raw);
+            let is_raw = encoding == EncodingId::Raw;
+            let shared = if role.is_offsets() && follows_raw && is_raw { 4 } else { 0 };
+            follows_raw = is_raw;
+            let start = before.saturating_sub(shared);
             let column = slice(&self.data, start..self.data.len());
+            record.encoding = encoding;
             record.crc = crc32c(column);
             record.offset = start as u64;
             record.stored_len = column.len() as u64;
-            record.decoded_len = column.len() as u64;
+            record.decoded_len = decoded_len as u64;
         }
     }
 
-    fn finish(self) -> EncodedChunk {
-        debug_assert_eq!(self.header.data_len, self.data.len() as u64);
+    fn finish(mut self) -> EncodedChunk {
+        debug_assert!(self.header.data_len >= self.data.len() as u64);
+        self.header.data_len = self.data.len() as u64;
+        self.header.set_decoded_starts();
         let head = self.header.encode();
         let mut chunk = EncodedChunk { header: self.header, head, data: self.data };
         chunk.place(0, 0, 0);
         chunk
     }
+}
+
+/// What was appended for one block of a run.
+struct Appended {
+    encoding: EncodingId,
+    decoded_len: usize,
+}
+
+impl Appended {
+    fn raw(decoded_len: usize) -> Appended {
+        Appended { encoding: EncodingId::Raw, decoded_len }
+    }
+}
+
+/// A column of numbers given as some type: their statistics and their bits.
+struct NumberColumn<S, W> {
+    kind: AtomKind,
+    stats: S,
+    word: W,
+}
+
+/// Appends the blocks of a run of numbers.
+struct Words {
+    encoder: Encoder,
+    policy: Policy,
+    words: Vec<u64>,
+}
+
+impl Words {
+    fn new(role: ColumnRole, policy: Policy) -> Words {
+        let number = if role == ColumnRole::Floats { Number::Float } else { Number::Int };
+        Words { encoder: Encoder::new(number, policy), policy, words: Vec::new() }
+    }
+
+    fn append<T: Copy>(
+        &mut self,
+        data: &mut Vec<u8>,
+        values: &[T],
+        word: impl Fn(T) -> u64,
+    ) -> Appended {
+        let decoded_len = values.len().saturating_mul(8);
+        if self.policy == Policy::RAW {
+            append_words(data, values, word);
+            return Appended::raw(decoded_len);
+        }
+        self.words.clear();
+        self.words.extend(values.iter().map(|value| word(*value)));
+        Appended { encoding: self.encoder.encode(&self.words, data), decoded_len }
+    }
+}
+
+/// The data of a block of texts, while the run of offsets is written.
+enum BlobData {
+    Raw,
+    Encoded { encoding: EncodingId, stored: Vec<u8>, decoded_len: usize },
+}
+
+/// Appends the offsets of these rows, which begin at `end` of the decoded run.
+fn append_offsets(
+    data: &mut Vec<u8>,
+    points: &Points,
+    rows: &[usize],
+    policy: Policy,
+    end: &mut u32,
+    follows_raw: bool,
+) -> (Appended, BlobData) {
+    let lens = || rows.iter().map(|row| len_u32(points.blob(*row).len()));
+    let start = *end;
+    // The plan refused runs longer than an i32 can count.
+    *end = lens().fold(start, u32::saturating_add);
+    let decoded_len = rows.len().saturating_add(1).saturating_mul(4);
+    let mut contents = BlobData::Raw;
+    if policy != Policy::RAW && !rows.is_empty() {
+        let lens: Vec<u32> = lens().collect();
+        let bytes: Vec<u8> = rows.iter().flat_map(|row| points.blob(*row)).copied().collect();
+        let encoded = blobs::encode(&lens, &bytes, policy);
+        if let Some((encoding, stored)) = encoded.data {
+            contents = BlobData::Encoded { encoding, stored, decoded_len: bytes.len() };
+        }
+        if let Some((encoding, stored)) = encoded.offsets {
+            data.extend_from_slice(&stored);
+            return (Appended { encoding, decoded_len }, contents);
+        }
+    }
+    let mut at = start;
+    if !follows_raw {
+        data.extend(at.to_le_bytes());
+    }
+    for len in lens() {
+        at = at.saturating_add(len);
+        data.extend(at.to_le_bytes());
+    }
+    (Appended::raw(decoded_len), contents)
 }
 
 #[expect(clippy::expect_used, reason = "chunks are limited to less than 2^32 bytes before")]
@@ -461,48 +587,41 @@ fn slice<T>(values: &[T], range: Range<usize>) -> &[T] {
     &values[range]
 }
 
-fn append_words<T: Copy>(data: &mut Vec<u8>, values: &[T], to_bytes: impl Fn(T) -> [u8; 8]) {
+fn append_words<T: Copy>(data: &mut Vec<u8>, values: &[T], word: impl Fn(T) -> u64) {
     let start = data.len();
     data.resize(start.saturating_add(values.len().saturating_mul(8)), 0);
     let slots = data.split_at_mut(start).1.as_chunks_mut().0;
     for (slot, value) in slots.iter_mut().zip(values) {
-        *slot = to_bytes(*value);
+        *slot = word(*value).to_le_bytes();
     }
 }
 
-fn append_timestamps(data: &mut Vec<u8>, timestamps: &[i64], block: &mut BlockRecord) {
+fn append_timestamps(
+    data: &mut Vec<u8>,
+    words: &mut Words,
+    timestamps: &[i64],
+    block: &mut BlockRecord,
+) -> Appended {
     let stats = TimestampStats::of(timestamps);
     block.sorted = stats.sorted;
     block.zone.set_timestamps(stats);
-    append_words(data, timestamps, i64::to_le_bytes);
+    words.append(data, timestamps, i64::cast_unsigned)
 }
 
-/// Appends doubles, given as `T`, with their statistics.
-fn float_column<T: Copy>(
-    float: impl Fn(T) -> f64,
-    to_bytes: impl Fn(T) -> [u8; 8],
-) -> impl Fn(&mut Vec<u8>, &[T], &mut ZoneMap) {
-    move |data, values, zone| {
-        (zone.float, zone.nans) = FloatStats::of(values, &float);
-        append_words(data, values, &to_bytes);
-    }
+/// Fills in the statistics of doubles, given as `T`.
+fn float_stats<T: Copy>(values: &[T], float: impl Fn(T) -> f64, zone: &mut ZoneMap) {
+    (zone.float, zone.nans) = FloatStats::of(values, float);
 }
 
-/// Appends integers, given as `T`, with their statistics.
-fn int_column<T: Copy>(
-    int: impl Fn(T) -> i64,
-    to_bytes: impl Fn(T) -> [u8; 8],
-) -> impl Fn(&mut Vec<u8>, &[T], &mut ZoneMap) {
-    move |data, values, zone| {
-        zone.int = IntStats::of(values, &int);
-        append_words(data, values, &to_bytes);
-    }
+/// Fills in the statistics of integers, given as `T`.
+fn int_stats<T: Copy>(values: &[T], int: impl Fn(T) -> i64, zone: &mut ZoneMap) {
+    zone.int = IntStats::of(values, int);
 }
 
 fn number_stats(bits: &[u64], kind: AtomKind, zone: &mut ZoneMap) {
     match kind {
-        AtomKind::Float => (zone.float, zone.nans) = FloatStats::of(bits, f64::from_bits),
-        AtomKind::Int => zone.int = IntStats::of(bits, u64::cast_signed),
+        AtomKind::Float => float_stats(bits, f64::from_bits, zone),
+        AtomKind::Int => int_stats(bits, u64::cast_signed, zone),
         _ => {}
     }
 }
@@ -530,23 +649,39 @@ fn rows_with_slot(
     rows.filter(move |row| chunk_type != ChunkType::Mixed || points.kind(*row) == kind)
 }
 
-fn append_kinds(data: &mut Vec<u8>, points: &Points, rows: Range<usize>) {
-    match points.kinds(rows.clone()) {
-        RowKinds::Uniform(kind) => data.extend(rows.map(|_| kind as u8)),
-        RowKinds::PerRow(kinds) => data.extend_from_slice(kinds),
-    }
+fn append_kinds(
+    data: &mut Vec<u8>,
+    points: &Points,
+    rows: Range<usize>,
+    policy: Policy,
+) -> Appended {
+    let decoded_len = rows.len();
+    let encoding = match points.kinds(rows.clone()) {
+        RowKinds::Uniform(kind) => {
+            encoding::encode_kinds(&vec![kind as u8; rows.len()], policy, data)
+        }
+        RowKinds::PerRow(kinds) => encoding::encode_kinds(kinds, policy, data),
+    };
+    Appended { encoding, decoded_len }
 }
 
 /// Appends one bit per row, set unless it is null.
-fn append_validity(data: &mut Vec<u8>, points: &Points, rows: Range<usize>) {
+fn append_validity(
+    data: &mut Vec<u8>,
+    points: &Points,
+    rows: Range<usize>,
+    policy: Policy,
+) -> Appended {
     let valid = |kind: &u8| u8::from(*kind != AtomKind::Null as u8);
-    let mut append = |kinds: &[u8]| {
-        data.extend(kinds.chunks(8).map(|kinds| pack(kinds.iter().map(valid))));
+    let bitmap_of = |kinds: &[u8]| -> Vec<u8> {
+        kinds.chunks(8).map(|kinds| pack(kinds.iter().map(valid))).collect()
     };
-    match points.kinds(rows.clone()) {
-        RowKinds::Uniform(kind) => append(&vec![kind as u8; rows.len()]),
-        RowKinds::PerRow(kinds) => append(kinds),
-    }
+    let bitmap = match points.kinds(rows.clone()) {
+        RowKinds::Uniform(kind) => bitmap_of(&vec![kind as u8; rows.len()]),
+        RowKinds::PerRow(kinds) => bitmap_of(kinds),
+    };
+    let encoding = encoding::encode_validity(&bitmap, rows.len(), policy, data);
+    Appended { encoding, decoded_len: bitmap.len() }
 }
 
 /// At most eight bits, the first one lowest.
@@ -572,7 +707,8 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_wherever_the_entry_is() {
-        let mut chunk = EncodedChunk::from_floats(&[1, 2], &[0.5, 1.5], 1 << 30).unwrap();
+        let mut chunk =
+            EncodedChunk::from_floats(&[1, 2], &[0.5, 1.5], Policy::RAW, 1 << 30).unwrap();
         for entry in (12_288..12_288 + 128).step_by(8) {
             for key_len in [1, 2, 7, 8, 63, 64, 65_535] {
                 let value_len = chunk.place(9, entry, key_len);
@@ -588,7 +724,7 @@ mod tests {
     #[test]
     fn large_values_make_small_blocks() {
         let points = points_of((0..1200).map(|_| bytes_of(SHARED_VALUE_SIZE_MAX)));
-        let chunk = EncodedChunk::from_points(&points, 1 << 30).unwrap();
+        let chunk = EncodedChunk::from_points(&points, Policy::RAW, 1 << 30).unwrap();
         let rows: Vec<u32> = chunk.header().blocks.iter().map(|block| block.rows).collect();
         assert_eq!(rows, [960, 240]);
         let value = value_of(&chunk);
@@ -599,41 +735,47 @@ mod tests {
     #[test]
     fn a_value_above_64_kib_stands_alone() {
         let large = SHARED_VALUE_SIZE_MAX + 1;
-        let two = EncodedChunk::from_points(&points_of([bytes_of(large), Atom::Null]), 1 << 30);
+        let two = EncodedChunk::from_points(
+            &points_of([bytes_of(large), Atom::Null]),
+            Policy::RAW,
+            1 << 30,
+        );
         assert!(matches!(two, Err(SynaError::BatchTooLarge { max: 65_536, .. })));
 
         let text = Atom::Text("ä".repeat(32 << 20));
-        let one = EncodedChunk::from_points(&points_of([text.clone()]), 1 << 30).unwrap();
+        let one =
+            EncodedChunk::from_points(&points_of([text.clone()]), Policy::RAW, 1 << 30).unwrap();
         let value = value_of(&one);
         let header = ChunkHeader::parse(&value, value.len() as u64).unwrap();
         assert_same_points(&decode(&header, &value, true).unwrap(), &points_of([text]));
 
         let larger = points_of([bytes_of((64 << 20) + 1)]);
-        let larger = EncodedChunk::from_points(&larger, 1 << 30);
+        let larger = EncodedChunk::from_points(&larger, Policy::RAW, 1 << 30);
         assert!(matches!(larger, Err(SynaError::ValueTooLarge { .. })));
     }
 
     #[test]
     fn chunks_above_the_limit_are_refused() {
         let (timestamps, values) = (vec![0; 1000], vec![1; 1000]);
-        let chunk = EncodedChunk::from_ints(&timestamps, &values, 1 << 30).unwrap();
+        let chunk = EncodedChunk::from_ints(&timestamps, &values, Policy::RAW, 1 << 30).unwrap();
         let max = (chunk.header().header_len() + 63 + chunk.data().len()) as u64;
-        assert!(EncodedChunk::from_ints(&timestamps, &values, max).is_ok());
+        assert!(EncodedChunk::from_ints(&timestamps, &values, Policy::RAW, max).is_ok());
         for max in [max - 1, 1000, 0] {
-            let refused = EncodedChunk::from_ints(&timestamps, &values, max);
+            let refused = EncodedChunk::from_ints(&timestamps, &values, Policy::RAW, max);
             assert!(matches!(refused, Err(SynaError::BatchTooLarge { .. })));
         }
     }
 
     #[test]
     fn slices_of_different_lengths_are_refused() {
-        let refused = EncodedChunk::from_floats(&[1, 2], &[0.5], 1 << 30);
+        let refused = EncodedChunk::from_floats(&[1, 2], &[0.5], Policy::RAW, 1 << 30);
         assert!(matches!(refused, Err(SynaError::LengthMismatch { timestamps: 2, values: 1 })));
     }
 
     #[test]
     fn timestamps_out_of_order_are_known() {
-        let chunk = EncodedChunk::from_floats(&[5, -3, 4], &[0.5; 3], 1 << 30).unwrap();
+        let chunk =
+            EncodedChunk::from_floats(&[5, -3, 4], &[0.5; 3], Policy::RAW, 1 << 30).unwrap();
         assert_eq!((chunk.rows(), chunk.timestamp_min(), chunk.timestamp_max()), (3, -3, 5));
         assert!(!chunk.header().blocks[0].sorted);
     }
@@ -641,6 +783,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "a chunk has at least one point")]
     fn a_chunk_without_points_is_a_bug() {
-        let _ = EncodedChunk::from_points(&Points::new(), 1 << 30);
+        let _ = EncodedChunk::from_points(&Points::new(), Policy::RAW, 1 << 30);
     }
 }

@@ -89,7 +89,7 @@ impl MergedChunk {
         let by_block = (0..blocks.len())
             .flat_map(|block| columns.iter().skip(block).step_by(blocks.len().max(1)))
             .map(|column| column.record);
-        let header = ChunkHeader {
+        let mut header = ChunkHeader {
             chunk_type,
             first_row: 0,
             rows,
@@ -99,6 +99,7 @@ impl MergedChunk {
             columns: by_block.collect(),
             blocks,
         };
+        header.set_decoded_starts();
         MergedChunk { chunk: EncodedChunk::without_data(header), columns }
     }
 
@@ -131,6 +132,7 @@ fn all_valid(rows: u32, offset: u64) -> MergedColumn {
         offset,
         stored_len: len,
         decoded_len: len,
+        decoded_start: 0,
     };
     MergedColumn { record, source: ColumnSource::Made(bytes) }
 }
@@ -142,6 +144,7 @@ mod tests {
 
     use super::*;
     use crate::column::Points;
+    use crate::column::encoding::Policy;
     use crate::column::reader::verify_block_and_zone_map;
     use crate::column::testing::{
         assert_same_points, decode, points_of, random_atoms, stored, value_of,
@@ -187,7 +190,7 @@ mod tests {
             for (number, (len, kinds)) in (0..).zip(lens) {
                 let points = points_of(&random_atoms(seed ^ number, len, kinds));
                 all.extend_from(&points, 0..points.len());
-                let chunk = EncodedChunk::from_points(&points, 1 << 30).unwrap();
+                let chunk = EncodedChunk::from_points(&points, Policy::FAST, 1 << 30).unwrap();
                 // All nulls by chance: of another type.
                 if chunk.header().chunk_type == ChunkType::One(AtomKind::Null) {
                     return Ok(());
@@ -212,7 +215,7 @@ mod tests {
         #[test]
         fn a_chunk_copied_whole_is_the_same(seed in any::<u64>(), len in 1_usize..9000, kinds in 1_u8..32) {
             let points = points_of(&random_atoms(seed, len, kinds));
-            let chunk = EncodedChunk::from_points(&points, 1 << 30).unwrap();
+            let chunk = EncodedChunk::from_points(&points, Policy::FAST, 1 << 30).unwrap();
             let merged = MergedChunk::of_chunk(chunk.header());
             prop_assert_eq!(merged.chunk.header(), chunk.header());
             let ends: Vec<u64> =
@@ -230,7 +233,7 @@ mod tests {
             points.push_number(row, AtomKind::Null, 0);
         }
         points.push_number(9000, AtomKind::Float, 1.5_f64.to_bits());
-        let chunk = EncodedChunk::from_points(&points, 1 << 30).unwrap();
+        let chunk = EncodedChunk::from_points(&points, Policy::FAST, 1 << 30).unwrap();
         let sources = [(chunk.header().clone(), value_of(&chunk))];
         let block = SourceBlock { header: &sources[0].0, block: 0 };
         let mut merged = MergedChunk::of_blocks(&[block]);

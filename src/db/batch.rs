@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::atom::{Atom, AtomKind};
 use crate::column::Points;
+use crate::column::encoding::Policy;
 use crate::error::{Result, SynaError};
 use crate::format::file_header::Limits;
 use crate::format::value;
@@ -172,6 +173,7 @@ impl Batch {
         let Batch { keys: names, changes, blobs, runs, .. } = &self;
         let generation = core.generation.load_full();
         let index = &generation.index;
+        let policy = core.config.policy();
         let mut keys = Vec::with_capacity(changes.len());
         let mut start = 0;
         for change in changes {
@@ -180,7 +182,7 @@ impl Batch {
         }
         let ids: Vec<Option<KeyId>> = keys.iter().map(|key| index.find(key)).collect();
         if !runs.is_empty() || has_run(&keys, &ids) {
-            return core.commit(Commit::new(self.runs_of(&keys, &core.limits)?));
+            return core.commit(Commit::new(self.runs_of(&keys, &core.limits, policy)?));
         }
         let mut numbers = Vec::with_capacity(changes.len());
         for ((change, key), id) in changes.iter().zip(&keys).zip(&ids) {
@@ -200,7 +202,7 @@ impl Batch {
                 }
                 What::Blob => {
                     let Some(atom) = blobs.next() else { unreachable!("one for every change") };
-                    let value = PutValue::of(atom, core.limits.value_size_max)?;
+                    let value = PutValue::of(atom, core.limits.value_size_max, policy)?;
                     Op::Put { key, timestamp, value }
                 }
                 What::Run => unreachable!("batches with runs go the other way"),
@@ -213,7 +215,12 @@ impl Batch {
 
     /// The changes with the points of one key together, in order of the keys' first appearance; a
     /// deletion closes the run before it.
-    fn runs_of<'a>(&'a self, keys: &[&'a str], limits: &Limits) -> Result<Vec<Op<'a>>> {
+    fn runs_of<'a>(
+        &'a self,
+        keys: &[&'a str],
+        limits: &Limits,
+        policy: Policy,
+    ) -> Result<Vec<Op<'a>>> {
         let mut runs: Vec<(&str, Option<Points>)> = Vec::new();
         let mut open: HashMap<&str, usize, foldhash::fast::RandomState> = HashMap::default();
         let (mut blobs, mut many) = (self.blobs.iter(), self.runs.iter());
@@ -248,7 +255,9 @@ impl Batch {
         let mut ops = Vec::with_capacity(runs.len());
         for (key, points) in runs {
             match points {
-                Some(points) => ops_of_points(Cow::Borrowed(key), points, limits, &mut ops)?,
+                Some(points) => {
+                    ops_of_points(Cow::Borrowed(key), points, limits, policy, &mut ops)?;
+                }
                 None => ops.push(Op::Tombstone { key: Cow::Borrowed(key) }),
             }
         }

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
 
 use crate::canary::{Canary, planted};
+use crate::column::encoding::Policy;
 use crate::config::{DbConfig, Durability};
 use crate::error::{Result, SynaError};
 use crate::fork;
@@ -75,6 +76,8 @@ pub(crate) enum Side {
 
 /// The writing end of a database.
 pub(crate) struct WriterSide {
+    /// The encodings that chunks are written with.
+    pub(crate) policy: Policy,
     pub(crate) log: LogWriter,
     pub(crate) index: IndexWriter,
     pub(crate) lock: FileLock,

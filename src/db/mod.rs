@@ -269,7 +269,7 @@ impl SynaDB {
     pub fn append_at(&self, key: &str, timestamp: i64, value: impl Into<Atom>) -> Result<u64> {
         let core = self.writing()?;
         check_key(key)?;
-        let value = PutValue::of(&value.into(), core.limits.value_size_max)?;
+        let value = PutValue::of(&value.into(), core.limits.value_size_max, core.config.policy())?;
         core.put(key, timestamp, value)
     }
 
@@ -288,7 +288,13 @@ impl SynaDB {
     ) -> Result<u64> {
         let core = self.writing()?;
         check_key(key)?;
-        let ops = values::ops_of_values(key, timestamps, &values.into(), &core.limits)?;
+        let ops = values::ops_of_values(
+            key,
+            timestamps,
+            &values.into(),
+            &core.limits,
+            core.config.policy(),
+        )?;
         core.commit(Commit::new(ops))
     }
 

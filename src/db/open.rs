@@ -382,7 +382,14 @@ fn recover(
         writer.write_slot()?;
     }
     let (checkpoint, checkpoint_len) = loaded.checkpoint.unwrap_or((LOG_START, 0));
-    let side = WriterSide { log: writer, index: loaded.index, lock, checkpoint, checkpoint_len };
+    let side = WriterSide {
+        policy: config.policy(),
+        log: writer,
+        index: loaded.index,
+        lock,
+        checkpoint,
+        checkpoint_len,
+    };
     Ok((side, report))
 }
 

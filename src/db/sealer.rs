@@ -162,10 +162,11 @@ impl Core {
 
     /// Seals the tails of some keys of `index`; false if they could not be written.
     fn seal(&self, index: &Arc<Index>, log: &LogFile, ids: &[KeyId]) -> bool {
+        let policy = self.config.policy();
         // A tail that cannot be encoded stays, in memory and in the log as puts, and is due again
         // when it has grown.
         let seals: Vec<Seal> =
-            ids.iter().filter_map(|id| index.seal(log, *id).ok().flatten()).collect();
+            ids.iter().filter_map(|id| index.seal(log, *id, policy).ok().flatten()).collect();
         self.with_side_of(index, |side| {
             let (fit, moved): (Vec<Seal>, Vec<Seal>) =
                 seals.into_iter().partition(|seal| side.index.still_fits(seal));

@@ -76,6 +76,17 @@ pub struct EncodingUse {
 fn name_of(encoding: EncodingId) -> &'static str {
     match encoding {
         EncodingId::Raw => "raw",
+        EncodingId::Constant => "constant",
+        EncodingId::FrameOfReference => "frame_of_reference",
+        EncodingId::Delta => "delta",
+        EncodingId::DeltaOfDelta => "delta_of_delta",
+        EncodingId::Dictionary => "dictionary",
+        EncodingId::Alp => "alp",
+        EncodingId::AlpDelta => "alp_delta",
+        EncodingId::OrderedDelta => "ordered_delta",
+        EncodingId::Lz4 => "lz4",
+        EncodingId::Runs => "runs",
+        EncodingId::Pco => "pco",
     }
 }
 

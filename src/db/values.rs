@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::atom::{Atom, AtomKind};
+use crate::column::encoding::Policy;
 use crate::column::{EncodedChunk, Points};
 use crate::error::{Result, SynaError};
 use crate::format::file_header::Limits;
@@ -143,6 +144,7 @@ pub(crate) fn ops_of_points<'a>(
     key: Cow<'a, str>,
     points: Points,
     limits: &Limits,
+    policy: Policy,
     ops: &mut Vec<Op<'a>>,
 ) -> Result<()> {
     let is_large = |row| {
@@ -152,12 +154,12 @@ pub(crate) fn ops_of_points<'a>(
     if points.len() < CHUNK_ROWS_MIN || (0..points.len()).any(is_large) {
         for row in 0..points.len() {
             let point = points.point(row);
-            let value = PutValue::of(&point.value, limits.value_size_max)?;
+            let value = PutValue::of(&point.value, limits.value_size_max, policy)?;
             ops.push(Op::Put { key: key.clone(), timestamp: point.timestamp, value });
         }
         return Ok(());
     }
-    let chunk = EncodedChunk::from_points(&points, chunk_limit(limits))?;
+    let chunk = EncodedChunk::from_points(&points, policy, chunk_limit(limits))?;
     ops.push(op_of_chunk(key, chunk, points));
     Ok(())
 }
@@ -189,6 +191,7 @@ pub(crate) fn ops_of_values<'a>(
     timestamps: &[i64],
     values: &Values<'_>,
     limits: &Limits,
+    policy: Policy,
 ) -> Result<Vec<Op<'a>>> {
     let mut ops = Vec::new();
     let stays = stays_in_tail(timestamps.len() as u64, timestamps.len() as u64 * 16);
@@ -200,19 +203,19 @@ pub(crate) fn ops_of_values<'a>(
     };
     match values {
         Values::Floats(floats) if !stays && timestamps.len() == floats.len() => {
-            let chunk = EncodedChunk::from_floats(timestamps, floats, chunk_limit(limits))?;
+            let chunk = EncodedChunk::from_floats(timestamps, floats, policy, chunk_limit(limits))?;
             let last = floats.last().copied().unwrap_or_default();
             ops.push(number(chunk, AtomKind::Float, last.to_bits()));
         }
         Values::Ints(ints) if !stays && timestamps.len() == ints.len() => {
-            let chunk = EncodedChunk::from_ints(timestamps, ints, chunk_limit(limits))?;
+            let chunk = EncodedChunk::from_ints(timestamps, ints, policy, chunk_limit(limits))?;
             let last = ints.last().copied().unwrap_or_default();
             ops.push(number(chunk, AtomKind::Int, last.cast_unsigned()));
         }
         _ => {
             let mut points = Points::new();
             values.append_to(timestamps, &mut points)?;
-            ops_of_points(Cow::Borrowed(key), points, limits, &mut ops)?;
+            ops_of_points(Cow::Borrowed(key), points, limits, policy, &mut ops)?;
         }
     }
     Ok(ops)

@@ -6,11 +6,12 @@ use std::sync::{Arc, Weak};
 
 use crate::atom::{Atom, AtomKind};
 use crate::canary::{Canary, planted};
+use crate::column::encoding::Policy;
 use crate::column::{EncodedChunk, Points};
 use crate::config::Durability;
 use crate::error::{Result, SynaError};
 use crate::format::entry::{Frame, Kind, Position, flags};
-use crate::format::value::{self, StoredAtom};
+use crate::format::value::{self, StoredAtom, StoredValue};
 use crate::index::{CHUNK_ROWS_KEPT, Index, IndexWriter, KeyId, Latest, Seal, segment_of};
 use crate::log::INLINE_VALUE_MAX;
 use crate::log::create::now;
@@ -51,6 +52,11 @@ pub(crate) enum PutValue {
     Number(AtomKind, u64),
     /// Text or bytes, encoded.
     Encoded(Vec<u8>),
+    /// The same, and what is stored in its place.
+    Compressed {
+        plain: Vec<u8>,
+        stored: Vec<u8>,
+    },
 }
 
 /// What the index needs of the points of a chunk.
@@ -81,7 +87,7 @@ impl<'a> Commit<'a> {
 pub(crate) type OwnedCommit = Commit<'static>;
 
 impl PutValue {
-    pub(crate) fn of(atom: &Atom, limit: u64) -> Result<PutValue> {
+    pub(crate) fn of(atom: &Atom, limit: u64, policy: Policy) -> Result<PutValue> {
         let len = value::encoded_len(atom);
         if len > limit {
             return Err(SynaError::ValueTooLarge { len, max: limit });
@@ -90,14 +96,48 @@ impl PutValue {
             Atom::Null => PutValue::Number(AtomKind::Null, 0),
             Atom::Float(value) => PutValue::Number(AtomKind::Float, value.to_bits()),
             Atom::Int(value) => PutValue::Number(AtomKind::Int, value.cast_unsigned()),
-            Atom::Text(_) | Atom::Bytes(_) => PutValue::Encoded(value::encode(atom)?),
+            Atom::Text(_) | Atom::Bytes(_) => Self::of_encoded(value::encode(atom)?, policy),
         })
+    }
+
+    /// A text or bytes, encoded.
+    fn of_encoded(plain: Vec<u8>, policy: Policy) -> PutValue {
+        match policy.compression.then(|| value::compress(&plain)).flatten() {
+            Some(stored) => PutValue::Compressed { plain, stored },
+            None => PutValue::Encoded(plain),
+        }
+    }
+
+    /// A value as another file has it, to be stored as `policy` allows.
+    pub(crate) fn of_stored(
+        value: &StoredValue<'_>,
+        limit: u64,
+        policy: Policy,
+    ) -> Result<PutValue, &'static str> {
+        let plain = value.plain(limit)?;
+        Ok(match value::decode(&plain)? {
+            StoredAtom::Number(kind, bits) => PutValue::Number(kind, bits),
+            StoredAtom::Text(_) | StoredAtom::Bytes(_) => {
+                Self::of_encoded(plain.into_owned(), policy)
+            }
+        })
+    }
+
+    /// Length of the entry's value.
+    pub(crate) fn stored_len(&self) -> usize {
+        match self {
+            PutValue::Number(AtomKind::Null, _) => 4,
+            PutValue::Number(..) => 12,
+            PutValue::Encoded(stored) | PutValue::Compressed { stored, .. } => stored.len(),
+        }
     }
 
     fn is_large(&self) -> bool {
         match self {
             PutValue::Number(..) => false,
-            PutValue::Encoded(bytes) => bytes.len() > INLINE_VALUE_MAX + value::BLOB_PREFIX,
+            PutValue::Encoded(plain) | PutValue::Compressed { plain, .. } => {
+                plain.len() > INLINE_VALUE_MAX + value::BLOB_PREFIX
+            }
         }
     }
 }
@@ -418,7 +458,7 @@ impl WriterSide {
     fn build_seals(&mut self, due: Vec<KeyId>) -> Vec<Seal> {
         let mut seals = Vec::with_capacity(due.len());
         for id in due {
-            match self.index.index().seal(self.log.log(), id) {
+            match self.index.index().seal(self.log.log(), id, self.policy) {
                 Ok(seal) => seals.extend(seal),
                 Err(_) => self.index.return_due(std::iter::once(id)),
             }
@@ -474,14 +514,12 @@ impl WriterSide {
                         PutValue::Encoded(encoded) => {
                             self.log.frame(frame, encoded, batch.as_mut())
                         }
-                    };
-                    let len = match value {
-                        PutValue::Number(AtomKind::Null, _) => 4,
-                        PutValue::Number(..) => 12,
-                        PutValue::Encoded(encoded) => {
-                            u32::try_from(encoded.len()).unwrap_or(u32::MAX)
+                        PutValue::Compressed { stored, .. } => {
+                            let frame = Frame { flags: flags::IS_COMPRESSED, ..frame };
+                            self.log.frame(frame, stored, batch.as_mut())
                         }
                     };
+                    let len = u32::try_from(value.stored_len()).unwrap_or(u32::MAX);
                     entries.push((id, offset, len));
                     rows.advance(&self.index, id, 1);
                 }
@@ -525,8 +563,8 @@ impl WriterSide {
                     large if large.is_large() => {
                         self.index.large_put(id, end, timestamp, offset, val_len);
                     }
-                    PutValue::Encoded(encoded) => {
-                        let atom = value::decode(&encoded)
+                    PutValue::Encoded(plain) | PutValue::Compressed { plain, .. } => {
+                        let atom = value::decode(&plain)
                             .map_err(|what| self.log.log().corrupt(offset, what))?;
                         self.index.put(id, end, timestamp, atom);
                     }

@@ -34,6 +34,9 @@ pub(crate) mod flags {
     /// Everything before this entry was synced before this entry was written.
     pub(crate) const AFTER_SYNC: u8 = 16;
 
+    /// Those that say how the columns of a chunk are encoded.
+    pub(crate) const OF_COLUMNS: u8 = IS_DELTA | IS_COMPRESSED;
+
     pub(super) const KNOWN: u8 = IS_DELTA | IS_COMPRESSED | IS_TOMBSTONE | IN_BATCH | AFTER_SYNC;
 }
 

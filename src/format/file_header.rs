@@ -220,7 +220,7 @@ mod tests {
         let page = header().encode();
         let mut expected = Vec::new();
         expected.extend_from_slice(b"\x89SYN\r\n\x1a\n");
-        expected.extend_from_slice(&[1, 0, 0, 0]); // version 1.0
+        expected.extend_from_slice(&[1, 0, 1, 0]); // version 1.1
         expected.extend_from_slice(&[0; 12]); // features, reserved
         expected.extend_from_slice(&[1; 16]); // file id
         expected.extend_from_slice(&[2; 16]); // salt

@@ -26,7 +26,7 @@
 //! ```text
 //!    0  8  magic  89 'S' 'Y' 'N' CR LF 1A LF     56  8  generation
 //!    8  2  major version, now 1                  64  8  from_generation
-//!   10  2  minor version, now 0                  72  8  from_end
+//!   10  2  minor version, now 1                  72  8  from_end
 //!   12  4  incompatible features                 80  8  base_end
 //!   16  4  read-compatible features              88  8  created
 //!   20  4  reserved                              96  8  value_size_max        64 MiB
@@ -38,7 +38,9 @@
 //!
 //! - **magic**: a file without it is not touched. The high bit, both line ends and ^Z show what a
 //!   transfer as text has broken.
-//! - **version**: a reader refuses another major by name and reads every minor of its own.
+//! - **version**: a reader refuses another major by name and reads every minor of its own. The minor
+//!   is that of whoever made the file; what a later one added is named where it stands (1 added
+//!   encodings of columns and compressed puts), and a reader that does not know it refuses it there.
 //! - **incompatible features**: any bit a reader does not know is refused by name.
 //!   **Read-compatible features**: an unknown bit forbids writing only.
 //! - **file id**: names the database; kept by rewrites and backups. **salt**: random, new at
@@ -94,13 +96,15 @@
 //! - **timestamp**: a put's point, a chunk's smallest, elsewhere the clock at writing; the bits of an
 //!   `i64` in microseconds since 1970-01-01 UTC.
 //! - **flags**: 1 `IS_DELTA`, 2 `IS_COMPRESSED`, 4 `IS_TOMBSTONE`, 8 `IN_BATCH`, 16 `AFTER_SYNC`. An
-//!   unknown bit is refused by name, a contradiction (a tombstone flag on a put) is damage.
+//!   unknown bit is refused by name, a contradiction (a tombstone flag on a put) is damage. On a
+//!   chunk the first two say whether some column has an encoding that `enable_delta` or
+//!   `enable_compression` allows, and on a put the second one that the value is compressed.
 //! - **key**: 1 to 65,535 bytes of UTF-8 for a put, tombstone or chunk, else none.
 //!
 //! Behind `durable_len` an entry is good only when both checksums hold (and, of a chunk, those of
 //! all columns); below it the bodies of large values and the columns wait for their first reader.
 //!
-//! **Put**: the bincode encoding of the atom, see [`value`]. **Tombstone**: no value; the key's
+//! **Put**: the bincode encoding of the atom, with `IS_COMPRESSED` as an LZ4 block, see [`value`]. **Tombstone**: no value; the key's
 //! points up to here are no longer live. **Commit**: offset of the first member u64, number of
 //! members u32, CRC32C of the members' `body_crc` fields in order u32. A batch is a run of entries with
 //! `IN_BATCH` and the commit entry behind them; it takes effect with that. Any other entry commits
@@ -146,7 +150,7 @@ pub(crate) mod value;
 pub(crate) const MAGIC: [u8; 8] = *b"\x89SYN\r\n\x1a\n";
 /// Version of the format this build writes. It reads every minor of the same major.
 pub(crate) const VERSION_MAJOR: u16 = 1;
-pub(crate) const VERSION_MINOR: u16 = 0;
+pub(crate) const VERSION_MINOR: u16 = 1;
 pub(crate) const PAGE_SIZE: usize = 4096;
 /// Offset of the first entry: behind the header page and the two slot pages.
 pub(crate) const LOG_START: u64 = 3 * PAGE_SIZE as u64;

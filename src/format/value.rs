@@ -4,11 +4,19 @@
 //! `config::legacy()` (little-endian, fixed widths) are simple enough to be stated here, and the
 //! tests pin them: a `u32` variant number (Null 0, Float 1, Int 2, Text 3, Bytes 4), then the
 //! double's or the integer's eight bytes, or a `u64` length and as many bytes.
+//!
+//! In a put with the flag `IS_COMPRESSED` these bytes, more than 76 of them, are stored as their
+//! length, a `u32`, and an LZ4 block that is at least an eighth shorter. A length of more than 255
+//! times that of the block + 64, or above the file's limit, is refused before anything is allocated.
+
+use std::borrow::Cow;
 
 use crate::atom::{Atom, AtomKind};
+use crate::column::encoding::lz4;
 use crate::error::SynaError;
 
 use super::bytes::{u32_at, u64_at};
+use super::entry::flags;
 
 /// No put is larger in any file; bincode checks every length it reads against this.
 const SIZE_MAX: usize = 1 << 31;
@@ -44,6 +52,74 @@ pub(crate) fn encode_number(kind: AtomKind, bits: u64) -> ([u8; 12], usize) {
     [*k0, *k1, *k2, *k3] = u32::from(kind as u8).to_le_bytes();
     *rest = bits.to_le_bytes();
     (value, if kind == AtomKind::Null { 4 } else { 12 })
+}
+
+/// Texts and bytes of no more bytes than this are not worth compressing.
+const COMPRESS_MIN: usize = 64;
+
+/// The encoded text or bytes in fewer bytes, if that saves at least an eighth.
+pub(crate) fn compress(encoded: &[u8]) -> Option<Vec<u8>> {
+    let len = u32::try_from(encoded.len()).ok()?;
+    if encoded.len() <= COMPRESS_MIN + BLOB_PREFIX {
+        return None;
+    }
+    let block = lz4::compress(encoded)?;
+    let mut stored = Vec::with_capacity(block.len() + 4);
+    stored.extend_from_slice(&len.to_le_bytes());
+    stored.extend_from_slice(&block);
+    (stored.len() <= encoded.len() - encoded.len() / 8).then_some(stored)
+}
+
+/// The value of a put as it stands in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StoredValue<'a> {
+    bytes: &'a [u8],
+    compressed: bool,
+}
+
+impl<'a> StoredValue<'a> {
+    /// The value of an entry with these flags.
+    pub(crate) fn new(bytes: &'a [u8], flags: u8) -> Self {
+        StoredValue { bytes, compressed: flags & flags::IS_COMPRESSED != 0 }
+    }
+
+    /// The bytes in the file.
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Length of the encoded atom, as far as the value says it: nothing is checked.
+    pub(crate) fn plain_len(&self) -> u64 {
+        match u32_at(self.bytes, 0).filter(|_| self.compressed) {
+            // No block is longer than what it stands for.
+            Some(len) => u64::from(len).max(self.bytes.len() as u64),
+            None => self.bytes.len() as u64,
+        }
+    }
+
+    /// The encoded atom, of at most `limit` bytes.
+    pub(crate) fn plain(&self, limit: u64) -> Result<Cow<'a, [u8]>, &'static str> {
+        if !self.compressed {
+            return Ok(Cow::Borrowed(self.bytes));
+        }
+        let (len, block) =
+            self.bytes.split_first_chunk().ok_or("a compressed value without a length")?;
+        let len = u32::from_le_bytes(*len);
+        let possible = u64::from(len) <= limit.min(lz4::decoded_len_max(block.len() as u64));
+        let shorter = self.bytes.len() as u64 <= u64::from(len - len / 8);
+        if !possible || !shorter || len as usize <= COMPRESS_MIN + BLOB_PREFIX {
+            return Err("a compressed value of an impossible length");
+        }
+        let mut plain = Vec::new();
+        plain.try_reserve_exact(len as usize).map_err(|_| "a value too large for the memory")?;
+        plain.resize(len as usize, 0);
+        lz4::decompress(block, &mut plain)?;
+        match u32_at(&plain, 0) {
+            // Numbers and nulls are too short to be stored so.
+            Some(3 | 4) => Ok(Cow::Owned(plain)),
+            _ => Err("a compressed value that is neither text nor bytes"),
+        }
+    }
 }
 
 /// A stored value, its text or bytes still in place.

@@ -9,8 +9,8 @@ use crate::column::reader::{self, BlockError};
 use crate::error::{Result, SynaError};
 use crate::format::checksum::crc32c;
 use crate::format::chunk::{ChunkHeader, ColumnRecord, header_len};
-use crate::format::entry::{EntryHeader, HEADER_LEN, Kind, body_crc, entry_len};
-use crate::format::value::{self, StoredAtom};
+use crate::format::entry::{EntryHeader, HEADER_LEN, Kind, body_crc, entry_len, flags};
+use crate::format::value::{self, StoredAtom, StoredValue};
 use crate::log::{LogBytes, LogFile};
 
 /// A chunk whose header was read and verified.
@@ -53,6 +53,10 @@ impl LoadedChunk {
         let value_at = offset + value_start as u64;
         if header.first_row != first_row || u64::from(header.rows) != rows {
             return Err(damaged("a chunk of other rows than the index says"));
+        }
+        if header.entry_flags() != entry.flags & flags::OF_COLUMNS {
+            let what = "the flags of a chunk and the encodings of its columns disagree";
+            return Err(damaged(what));
         }
         if !header.is_aligned_at(value_at) {
             return Err(damaged("a chunk whose columns are not aligned"));
@@ -195,7 +199,10 @@ pub(crate) fn read_large_put(
     }
     let value_start = entry.value_start();
     let value = bytes.get(value_start..value_start + val_len as usize).unwrap_or_default();
-    let atom = value::decode(value).map_err(|what| log.corrupt(offset, what))?;
+    let damaged = |what| log.corrupt(offset, what);
+    let plain = StoredValue::new(value, entry.flags).plain(log.limits().value_size_max);
+    let plain = plain.map_err(damaged)?;
+    let atom = value::decode(&plain).map_err(damaged)?;
     Ok((entry.timestamp, StoredAtom::to_atom(atom)?))
 }
 

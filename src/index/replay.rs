@@ -6,7 +6,7 @@ use crate::column::Points;
 use crate::error::{Result, SynaError};
 use crate::format::chunk::ChunkHeader;
 use crate::format::entry::{CommitValue, Position, flags};
-use crate::format::value;
+use crate::format::value::{self, StoredValue};
 use crate::log::{Content, Entry, INLINE_VALUE_MAX, LogFile};
 
 use super::chunk::LoadedChunk;
@@ -34,7 +34,8 @@ struct Member {
 
 enum MemberContent {
     /// The encoded atom.
-    Put(Box<[u8]>),
+    /// The value and the flags of its entry.
+    Put(Box<[u8]>, u8),
     LargePut,
     Tombstone,
     Chunk(Box<ChunkHeader>),
@@ -113,7 +114,8 @@ impl Replay {
             let end = entry.end.offset;
             match entry.content {
                 Content::Put(value) if !is_large(value) => {
-                    let atom = value::decode(value).map_err(damaged)?;
+                    let plain = value.plain(log.limits().value_size_max).map_err(damaged)?;
+                    let atom = value::decode(&plain).map_err(damaged)?;
                     let id = writer.id_of(entry.key)?;
                     writer.put(id, end, entry.header.timestamp, atom);
                 }
@@ -136,8 +138,8 @@ impl Replay {
 
 /// Whether a value stays in the log, also where a scan happens to hand it out: the rows of a key
 /// are cut into segments by it, which must not depend on who reads.
-fn is_large(value: &[u8]) -> bool {
-    value.len() > INLINE_VALUE_MAX + value::BLOB_PREFIX
+fn is_large(value: StoredValue<'_>) -> bool {
+    value.plain_len() > (INLINE_VALUE_MAX + value::BLOB_PREFIX) as u64
 }
 
 impl Member {
@@ -148,7 +150,9 @@ impl Member {
             timestamp: entry.header.timestamp,
             val_len: entry.header.val_len,
             content: match &entry.content {
-                Content::Put(value) if !is_large(value) => MemberContent::Put((*value).into()),
+                Content::Put(value) if !is_large(*value) => {
+                    MemberContent::Put(value.bytes().into(), entry.header.flags)
+                }
                 Content::Put(_) | Content::LargePut => MemberContent::LargePut,
                 Content::Tombstone => MemberContent::Tombstone,
                 Content::Chunk(header) => MemberContent::Chunk(Box::new(header.clone())),
@@ -166,8 +170,10 @@ impl Member {
         }
         let id = writer.id_of(&self.key)?;
         match self.content {
-            MemberContent::Put(value) => {
-                let atom = value::decode(&value).map_err(damaged)?;
+            MemberContent::Put(value, flags) => {
+                let value = StoredValue::new(&value, flags);
+                let plain = value.plain(log.limits().value_size_max).map_err(damaged)?;
+                let atom = value::decode(&plain).map_err(damaged)?;
                 writer.put(id, commit_end, self.timestamp, atom);
             }
             MemberContent::LargePut => {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::column::encoding::Policy;
 use crate::column::{EncodedChunk, Points};
 use crate::error::Result;
 use crate::log::{INLINE_VALUE_MAX, LogFile};
@@ -102,7 +103,7 @@ impl Index {
     /// It takes in the chunks before the tail while they are no larger than what is being sealed
     /// and small: a key has few small chunks, and no point is written again more often than the
     /// logarithm of [`CHUNK_ROWS_KEPT`].
-    pub(crate) fn seal(&self, log: &LogFile, id: KeyId) -> Result<Option<Seal>> {
+    pub(crate) fn seal(&self, log: &LogFile, id: KeyId, policy: Policy) -> Result<Option<Seal>> {
         let Some(slot) = self.slot(id) else { return Ok(None) };
         let Some(Unsealed { first_row, absorbed, points }) = Unsealed::of(slot) else {
             return Ok(None);
@@ -118,7 +119,7 @@ impl Index {
             all.extend_from(&points, 0..points.len());
             all
         };
-        let chunk = EncodedChunk::from_points(&points, log.limits().chunk_size_max)?;
+        let chunk = EncodedChunk::from_points(&points, policy, log.limits().chunk_size_max)?;
         Ok(Some(Seal { id, key: (*slot.key).into(), first_row, chunk }))
     }
 }

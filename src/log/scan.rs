@@ -7,9 +7,10 @@ use crate::error::{Result, SynaError};
 use crate::format::checksum::{crc32c, extend};
 use crate::format::chunk::{self, ChunkError, ChunkHeader};
 use crate::format::entry::{
-    CommitValue, EntryError, EntryHeader, HEADER_LEN, Kind, Meaning, Position, body_crc, head_crc,
+    CommitValue, EntryError, EntryHeader, HEADER_LEN, Kind, Meaning, Position, body_crc, flags,
+    head_crc,
 };
-use crate::format::value::BLOB_PREFIX;
+use crate::format::value::{BLOB_PREFIX, StoredValue};
 
 use super::file::LogFile;
 
@@ -24,7 +25,7 @@ const READ_AHEAD_MIN: usize = 16 << 10;
 #[derive(Debug)]
 pub(crate) enum Content<'a> {
     /// The encoded atom.
-    Put(&'a [u8]),
+    Put(StoredValue<'a>),
     /// An encoded atom too large to be kept in memory.
     LargePut,
     Tombstone,
@@ -203,7 +204,7 @@ impl<'f> Scanner<'f> {
             Meaning::Ignorable => Content::Ignorable,
             Meaning::Known(Kind::Checkpoint) if is_damaged_checkpoint => Content::Ignorable,
             Meaning::Known(Kind::Put) if whole == value_start => Content::LargePut,
-            Meaning::Known(Kind::Put) => Content::Put(value),
+            Meaning::Known(Kind::Put) => Content::Put(StoredValue::new(value, header.flags)),
             Meaning::Known(Kind::Tombstone) => Content::Tombstone,
             Meaning::Known(Kind::Chunk) => {
                 Content::Chunk(chunk.ok_or_else(|| contradiction("a chunk without a header"))?)
@@ -255,6 +256,10 @@ impl<'f> Scanner<'f> {
                 return Err(SynaError::UnsupportedFeature { what, value, offset });
             }
         };
+        if chunk.entry_flags() != header.flags & flags::OF_COLUMNS {
+            let what = "the flags of a chunk and the encodings of its columns disagree";
+            return Err(self.log.corrupt(offset, what));
+        }
         if !chunk.is_aligned_at(offset + value_start as u64) {
             return Err(self.log.corrupt(offset, "a chunk whose columns are not aligned"));
         }

@@ -234,7 +234,7 @@ impl LogWriter {
         let frame = Frame {
             kind: Kind::Chunk,
             timestamp: chunk.timestamp_min(),
-            flags: batch_flag | self.sync_flag(),
+            flags: chunk.header().entry_flags() | batch_flag | self.sync_flag(),
             key: key.as_bytes(),
         };
         let salt = self.log.header().salt;

@@ -35,7 +35,7 @@ impl SynaDB {
         progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<RewriteReport> {
         let core = self.writing()?;
-        rewrite(core, progress, |pinned, new, tell: &mut Teller<'_>| {
+        rewrite(core, core.config.policy(), progress, |pinned, new, tell: &mut Teller<'_>| {
             let (index, log) = (&pinned.generation.index, &pinned.generation.log);
             let keys = index.slots().count() as u64;
             for (number, slot) in (0u64..).zip(index.slots()) {

@@ -22,6 +22,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::Point;
+use crate::column::encoding::Policy;
 use crate::column::{ColumnSource, EncodedChunk, MergedChunk, Points, SourceBlock, is_mergeable};
 use crate::db::{CHUNK_ROWS_MIN, Pinned};
 use crate::error::Result;
@@ -152,9 +153,22 @@ enum Single {
     Chunk(Arc<LoadedChunk>),
 }
 
-/// Whether these columns are encoded as they would be if they were written now.
-fn are_encoded_well(columns: &[ColumnRecord]) -> bool {
-    columns.iter().all(|column| column.encoding == EncodingId::Raw)
+/// Whether these columns are encoded as they would be if they were written now: by what `policy`
+/// allows, and not raw where it allows anything. A column that stays raw all the same is looked at
+/// again each time.
+fn are_encoded_well(columns: &[ColumnRecord], policy: Policy) -> bool {
+    let is_cold = |column: &ColumnRecord| column.encoding == EncodingId::Pco;
+    if policy.cold && !columns.iter().any(is_cold) {
+        return false;
+    }
+    columns.iter().all(|column| match column.encoding {
+        EncodingId::Raw => policy == Policy::RAW || column.role == ColumnRole::Validity,
+        EncodingId::Pco => policy.cold || policy.compression,
+        encoding => {
+            (policy.delta || !encoding.is_delta())
+                && (policy.compression || !encoding.is_compression())
+        }
+    })
 }
 
 /// Whether a block has enough rows to be left as it is.
@@ -163,11 +177,11 @@ fn is_full(rows: u32) -> bool {
 }
 
 /// Whether a chunk is worth more as it is than merged with its neighbours.
-fn is_kept_whole(header: &ChunkHeader) -> bool {
+fn is_kept_whole(header: &ChunkHeader, policy: Policy) -> bool {
     let but_last = header.blocks.len().saturating_sub(1);
     !is_mergeable(header.chunk_type)
         && header.data_len >= CHUNK_KEPT_BYTES
-        && are_encoded_well(&header.columns)
+        && are_encoded_well(&header.columns, policy)
         && header.blocks.iter().take(but_last).enumerate().all(|(number, block)| {
             let columns = header.block_columns(number).iter();
             let decoded: u64 = columns.map(|column| column.decoded_len).sum();
@@ -185,7 +199,7 @@ fn is_single(header: &ChunkHeader) -> bool {
 }
 
 /// The parts of a history in order.
-fn stretches(log: &LogFile, key: &str, view: &HistoryView) -> Result<Vec<Stretch>> {
+fn stretches(log: &LogFile, key: &str, view: &HistoryView, policy: Policy) -> Result<Vec<Stretch>> {
     let wanted = view.rows();
     let mut stretches = Vec::new();
     let mut push = |source, copied_as| stretches.push(Stretch { source, copied_as, run: 0 });
@@ -200,7 +214,7 @@ fn stretches(log: &LogFile, key: &str, view: &HistoryView) -> Result<Vec<Stretch
                     push(Source::Single(Single::Chunk(chunk)), None);
                     continue;
                 }
-                if (from..to) == (0..segment.rows) && is_kept_whole(header) {
+                if (from..to) == (0..segment.rows) && is_kept_whole(header, policy) {
                     push(Source::Chunk(chunk), None);
                     continue;
                 }
@@ -215,7 +229,7 @@ fn stretches(log: &LogFile, key: &str, view: &HistoryView) -> Result<Vec<Stretch
                     let copied = whole
                         && is_full(block.rows)
                         && is_mergeable(header.chunk_type)
-                        && are_encoded_well(header.block_columns(number));
+                        && are_encoded_well(header.block_columns(number), policy);
                     let chunk = Arc::clone(&chunk);
                     let copied_as = copied.then_some(header.chunk_type);
                     push(Source::Block { chunk, block: number, rows }, copied_as);
@@ -253,6 +267,7 @@ fn copy_key(
     told: &mut Told<'_, '_>,
 ) -> Result<()> {
     let newest = slot.newest_point(log, commit_end)?;
+    let policy = new.policy();
     let mut copy = KeyCopy {
         log,
         key: &slot.key,
@@ -264,7 +279,7 @@ fn copy_key(
         blocks: Blocks::default(),
         pending: Points::new(),
     };
-    for stretch in stretches(log, &slot.key, view)? {
+    for stretch in stretches(log, &slot.key, view, policy)? {
         copy.add(&stretch, view)?;
     }
     copy.finish()
@@ -365,12 +380,17 @@ impl KeyCopy<'_, '_, '_> {
         if !self.blocks.blocks.is_empty() && !self.pending.is_empty() {
             let chunk_type = type_of(&self.pending, 0..self.pending.len());
             if self.pending.len() <= BLOCK_ROWS && self.blocks.chunk_type == Some(chunk_type) {
-                let chunk = EncodedChunk::from_points(&self.pending, self.size_max())?;
+                let chunk =
+                    EncodedChunk::from_points(&self.pending, self.policy(), self.size_max())?;
                 self.pending = Points::new();
                 self.push(Block::Encoded(chunk))?;
             }
         }
         self.write_all(true)
+    }
+
+    fn policy(&self) -> Policy {
+        self.new.policy()
     }
 
     fn size_max(&self) -> u64 {
@@ -389,7 +409,8 @@ impl KeyCopy<'_, '_, '_> {
                 break;
             }
             let points = self.pending.slice(rows);
-            let block = Block::Encoded(EncodedChunk::from_points(&points, self.size_max())?);
+            let block =
+                Block::Encoded(EncodedChunk::from_points(&points, self.policy(), self.size_max())?);
             self.push(block)?;
             done += BLOCK_ROWS;
         }
@@ -448,7 +469,7 @@ impl KeyCopy<'_, '_, '_> {
             }
             return self.wrote(points.len() as u64);
         }
-        let chunk = EncodedChunk::from_points(&points, self.size_max())?;
+        let chunk = EncodedChunk::from_points(&points, self.policy(), self.size_max())?;
         drop(points);
         let merged = MergedChunk::of_chunk(chunk.header());
         self.write(merged, &[Block::Encoded(chunk)])
@@ -472,7 +493,7 @@ impl KeyCopy<'_, '_, '_> {
         }
         let mut points = Points::new();
         points.push_atom(point.timestamp, point.value);
-        let chunk = EncodedChunk::from_points(&points, self.size_max())?;
+        let chunk = EncodedChunk::from_points(&points, self.policy(), self.size_max())?;
         let merged = MergedChunk::of_chunk(chunk.header());
         self.write(merged, &[Block::Encoded(chunk)])
     }

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use crate::column::encoding::Policy;
 use crate::db::Core;
 use crate::error::Result;
 use crate::{Progress, SynaDB};
@@ -11,12 +12,23 @@ use super::rewrite::{RewriteReport, rewrite};
 
 /// How [`SynaDB::optimize_with`] rewrites. `OptimizeOptions::default()` is what
 /// [`SynaDB::optimize`] uses.
-///
-/// There is nothing to choose yet: this is where the choice of a slower, smaller encoding for data
-/// that are seldom read will be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct OptimizeOptions {}
+pub struct OptimizeOptions {
+    /// Store numbers in the cold tier where that takes less: a third to a half fewer bytes for most
+    /// measurements, but reading them takes five to ten times as long. Default false. Blocks that
+    /// are in it already stay so whichever is chosen.
+    pub cold: bool,
+}
+
+impl OptimizeOptions {
+    /// Sets whether numbers go to the cold tier.
+    #[must_use]
+    pub fn with_cold(mut self, cold: bool) -> Self {
+        self.cold = cold;
+        self
+    }
+}
 
 impl SynaDB {
     /// Rewrites the file with all live history in large chunks, sorted by key. What was replaced or
@@ -74,8 +86,8 @@ pub(crate) fn optimize_core(
     options: &OptimizeOptions,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<RewriteReport> {
-    let OptimizeOptions {} = options;
-    rewrite(core, progress, |pinned, new, teller| {
+    let policy = Policy { cold: options.cold, ..core.config.policy() };
+    rewrite(core, policy, progress, |pinned, new, teller| {
         copy_histories(pinned, new, teller, &|_, _, view| Ok(view.rows().start))
     })
 }

@@ -151,7 +151,7 @@ impl SynaDB {
         progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<RewriteReport> {
         let core = self.writing()?;
-        rewrite(core, progress, |pinned, new, teller| {
+        rewrite(core, core.config.policy(), progress, |pinned, new, teller| {
             copy_histories(pinned, new, teller, &|log, key, view| policy.first_row(log, key, view))
         })
     }

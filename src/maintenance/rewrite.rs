@@ -12,6 +12,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::column::encoding::Policy;
 use crate::column::{EncodedChunk, Points};
 use crate::config::Durability;
 use crate::db::{Commit, Core, Generation, Op, Pinned, PutValue, WriterSide};
@@ -21,7 +22,6 @@ use crate::format::LOG_START;
 use crate::format::entry::{Position, flags};
 use crate::format::file_header::FileHeader;
 use crate::format::slot::{Slot, SlotPage};
-use crate::format::value::{self, StoredAtom};
 use crate::index::{Index, IndexWriter, Latest, LoadedChunk, segment_of};
 use crate::log::create::{Temporary, now, random, sync_folder_of};
 use crate::log::lock::FileLock;
@@ -65,6 +65,7 @@ impl NewFile {
         header: FileHeader,
         path: &std::path::Path,
         tail_budget_bytes: usize,
+        policy: Policy,
     ) -> Result<NewFile> {
         let log = LogFile::with_header(Arc::clone(temporary.file()), path, header);
         let start = Position { offset: LOG_START, head_crc: header.salt.chain_start() };
@@ -73,7 +74,8 @@ impl NewFile {
         let log = LogWriter::new(Arc::new(log), Durability::Os, start, slot, SlotPage::A)?;
         let index = IndexWriter::new(Arc::new(Index::new(LOG_START)), tail_budget_bytes);
         let lock = FileLock::take(temporary.file(), temporary.path())?;
-        let side = WriterSide { log, index, lock, checkpoint: LOG_START, checkpoint_len: 0 };
+        let side =
+            WriterSide { policy, log, index, lock, checkpoint: LOG_START, checkpoint_len: 0 };
         Ok(NewFile { temporary, header, side, group: Vec::new(), group_bytes: 0 })
     }
 
@@ -90,7 +92,7 @@ impl NewFile {
     /// Appends one point.
     pub(crate) fn commit_point(&mut self, key: &str, point: &Point) -> Result<()> {
         // What an earlier limit allowed stays allowed.
-        let value = PutValue::of(&point.value, self.header.limits.value_size_max)?;
+        let value = PutValue::of(&point.value, self.header.limits.value_size_max, self.policy())?;
         let key = Cow::Owned(key.to_owned());
         self.commit(vec![Op::Put { key, timestamp: point.timestamp, value }])
     }
@@ -128,6 +130,11 @@ impl NewFile {
             }
         }
         self.side.log.flush()
+    }
+
+    /// The encodings of what is written.
+    pub(crate) fn policy(&self) -> Policy {
+        self.side.policy
     }
 
     pub(crate) fn index(&self) -> &Index {
@@ -171,9 +178,9 @@ impl Op<'_> {
     /// About how many bytes of the log it takes.
     fn size_hint(&self) -> usize {
         let value = match self {
-            Op::Put { value: PutValue::Encoded(bytes), .. } => bytes.len(),
+            Op::Put { value, .. } => value.stored_len(),
             Op::Chunk { chunk, .. } => usize::try_from(chunk.value_len()).unwrap_or(usize::MAX),
-            _ => 12,
+            Op::Tombstone { .. } => 0,
         };
         value.saturating_add(self.key().len() + 32)
     }
@@ -207,6 +214,7 @@ impl Teller<'_> {
 /// Rewrites the database of `core`. `fill` writes what the new file begins with, from a snapshot.
 pub(crate) fn rewrite(
     core: &Core,
+    policy: Policy,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     fill: impl FnOnce(&Pinned, &mut NewFile, &mut Teller<'_>) -> Result<()>,
 ) -> Result<RewriteReport> {
@@ -240,7 +248,8 @@ pub(crate) fn rewrite(
         let set = temporary.file().set_permissions(permissions);
         set.map_err(|e| SynaError::io("set permissions of", temporary.path(), e))?;
     }
-    let mut new = NewFile::new(temporary, header, &core.path, core.config.tail_budget_bytes)?;
+    let mut new =
+        NewFile::new(temporary, header, &core.path, core.config.tail_budget_bytes, policy)?;
     let mut teller = Teller { core, progress, total_bytes: pinned.commit_end() };
     fill(&pinned, &mut new, &mut teller)?;
     new.write()?;
@@ -292,6 +301,7 @@ impl Rest<'_> {
     fn append_to(&mut self, new: &mut NewFile, end: u64) -> Result<()> {
         let pinned = self.pinned;
         let old = &*pinned.generation.log;
+        let policy = new.policy();
         let mut scanner = Scanner::new(old, self.position, end)?.with_large_puts(LargePuts::Read);
         let mut batch = Vec::new();
         while scanner.position().offset < end {
@@ -302,7 +312,7 @@ impl Rest<'_> {
                 Scanned::Bad(what) => return Err(old.corrupt(offset, what)),
             };
             let in_batch = entry.header.has(flags::IN_BATCH);
-            self.ops_of(old, &entry, &mut batch)?;
+            self.ops_of(old, &entry, policy, &mut batch)?;
             if !in_batch {
                 new.commit(std::mem::take(&mut batch))?;
             }
@@ -316,18 +326,17 @@ impl Rest<'_> {
         &mut self,
         old: &LogFile,
         entry: &Entry<'_>,
+        policy: Policy,
         ops: &mut Vec<Op<'static>>,
     ) -> Result<()> {
         let key = || Cow::Owned(entry.key.to_owned());
         let timestamp = entry.header.timestamp;
         match &entry.content {
             Content::Put(bytes) => {
-                let atom = value::decode(bytes).map_err(|what| old.corrupt(entry.offset, what))?;
+                let limit = old.limits().value_size_max;
+                let value = PutValue::of_stored(bytes, limit, policy)
+                    .map_err(|what| old.corrupt(entry.offset, what))?;
                 *self.next_row(entry.key) += 1;
-                let value = match atom {
-                    StoredAtom::Number(kind, bits) => PutValue::Number(kind, bits),
-                    StoredAtom::Text(_) | StoredAtom::Bytes(_) => PutValue::Encoded(bytes.to_vec()),
-                };
                 ops.push(Op::Put { key: key(), timestamp, value });
             }
             Content::LargePut => {
@@ -344,7 +353,7 @@ impl Rest<'_> {
                 let chunk = LoadedChunk::from_scan(entry.offset, entry.key.len(), header.clone());
                 let mut points = Points::new();
                 chunk.decode(old, 0, u32::MAX, &mut points)?;
-                ops_of_points(key(), points, old.limits(), ops)?;
+                ops_of_points(key(), points, old.limits(), policy, ops)?;
             }
             Content::Commit(_) | Content::Checkpoint(_) | Content::Ignorable => {}
         }
@@ -406,6 +415,7 @@ fn take_over(
     let background = side.index.seals_in_background();
     *side = WriterSide { log: writer, ..finished };
     side.index.seal_in_background(background);
+    side.policy = core.config.policy();
     core.replace_generation(Generation::new(log, index));
     core.durable.before_rewrite.fetch_max(old_end, Ordering::AcqRel);
     core.durable.offset.store(end.offset, Ordering::Release);

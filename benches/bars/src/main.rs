@@ -16,6 +16,7 @@ mod bare;
 mod child;
 mod copy;
 mod data;
+mod encoding;
 mod entry;
 mod get;
 mod long;
@@ -52,6 +53,10 @@ const GROUPS: &[&Group] = &[
     &long::BIT_FLIPS,
     &long::PLANTED_BUGS,
     &newcomer::NEWCOMER,
+    &encoding::SIZES,
+    &encoding::DECODE,
+    &encoding::ENCODE,
+    &encoding::EXACT,
 ];
 
 const USAGE: &str = "\

@@ -254,11 +254,13 @@ impl CommitReader {
         let Some(counted) = self.counted_of(entry) else { return Ok(None) };
         let (offset, val_len) = (entry.offset, entry.header.val_len);
         let content = match &entry.content {
-            Content::Put(bytes)
-                if self.delivers && bytes.len() <= INLINE_VALUE_MAX + value::BLOB_PREFIX =>
+            Content::Put(stored)
+                if self.delivers
+                    && stored.plain_len() <= (INLINE_VALUE_MAX + value::BLOB_PREFIX) as u64 =>
             {
-                let atom =
-                    value::decode(bytes).map_err(|what| self.log.corrupt(entry.offset, what))?;
+                let damaged = |what| self.log.corrupt(entry.offset, what);
+                let plain = stored.plain(self.log.limits().value_size_max).map_err(damaged)?;
+                let atom = value::decode(&plain).map_err(damaged)?;
                 MemberContent::Point(entry.header.timestamp, atom.to_atom()?)
             }
             Content::Chunk(header) => MemberContent::Chunk(offset, Box::new(header.clone())),

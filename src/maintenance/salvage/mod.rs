@@ -13,12 +13,12 @@ use std::sync::Arc;
 
 use crate::Progress;
 use crate::column::Points;
+use crate::column::encoding::Policy;
 use crate::db::{Op, PutValue, ops_of_points};
 use crate::error::{Result, SynaError};
 use crate::format::entry::Kind;
 use crate::format::file_header::{FileHeader, HeaderError};
 use crate::format::slot::{Slot, SlotPage};
-use crate::format::value::{self, StoredAtom};
 use crate::format::{LOG_START, PAGE_SIZE};
 use crate::log::create::{Temporary, now, random, sync_folder_of};
 use crate::log::{LogFile, read_up_to};
@@ -117,7 +117,7 @@ pub fn salvage_storage(
         ..FileHeader::new_database(log.header().file_id, random()?, now())
     };
     let temporary = Temporary::create(storage, &to)?;
-    let mut new = NewFile::new(temporary, header, &to, 64 << 20)?;
+    let mut new = NewFile::new(temporary, header, &to, 64 << 20, Policy::FAST)?;
     let mut copier = Copier::new(damaged, &plan, &mut new, progress);
     let findings = damaged.walk(&mut copier)?;
     let commits = copier.commits;
@@ -281,7 +281,7 @@ impl<'a, 'p> Copier<'a, 'p> {
         let gone = || log.corrupt(fill.chunk, "a chunk that vanished while it was copied");
         let chunk = self.damaged.entry_at(fill.chunk).ok_or_else(gone)?;
         let chunk = self.damaged.chunk_of(&chunk).ok_or_else(gone)?;
-        let limits = log.limits();
+        let (limits, policy) = (log.limits(), self.new.policy());
         let mut part = Points::new();
         for block in &chunk.header().blocks {
             let (first, end) = (block.first_row, block.first_row + block.rows);
@@ -306,10 +306,10 @@ impl<'a, 'p> Copier<'a, 'p> {
             }
             if part.memory_bytes() >= PART_BYTES {
                 let part = std::mem::take(&mut part);
-                ops_of_points(Cow::Owned(key.to_owned()), part, limits, ops)?;
+                ops_of_points(Cow::Owned(key.to_owned()), part, limits, policy, ops)?;
             }
         }
-        ops_of_points(Cow::Owned(key.to_owned()), part, limits, ops)
+        ops_of_points(Cow::Owned(key.to_owned()), part, limits, policy, ops)
     }
 }
 
@@ -326,14 +326,10 @@ impl<'a> Visit<'a> for Copier<'a, '_> {
         let key = || Cow::Owned(entry.key.to_owned());
         match kind {
             Kind::Put => {
-                let atom = value::decode(entry.value)
-                    .map_err(|what| self.damaged.log.corrupt(entry.offset, what))?;
-                let value = match atom {
-                    StoredAtom::Number(kind, bits) => PutValue::Number(kind, bits),
-                    StoredAtom::Text(_) | StoredAtom::Bytes(_) => {
-                        PutValue::Encoded(entry.value.to_vec())
-                    }
-                };
+                let log = self.damaged.log;
+                let limit = log.limits().value_size_max;
+                let value = PutValue::of_stored(&entry.stored_value(), limit, self.new.policy())
+                    .map_err(|what| log.corrupt(entry.offset, what))?;
                 self.ops.push(Op::Put { key: key(), timestamp: entry.header.timestamp, value });
             }
             Kind::Tombstone => self.ops.push(Op::Tombstone { key: key() }),

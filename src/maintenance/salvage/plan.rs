@@ -131,7 +131,9 @@ impl<'a> Planner<'a> {
 
     fn put(&self, entry: &Intact<'_>) -> u64 {
         let timestamp = entry.header.timestamp;
-        let (content, len) = match value::decode(entry.value) {
+        let limit = self.damaged.log.limits().value_size_max;
+        let value = entry.stored_value().plain(limit);
+        let (content, len) = match value.as_deref().map_err(|what| *what).and_then(value::decode) {
             Ok(StoredAtom::Text(text)) => {
                 (self.content(timestamp, AtomKind::Text, 0, text.as_bytes()), text.len())
             }

@@ -8,7 +8,7 @@ use crate::format::LOG_START;
 use crate::format::checksum::extend;
 use crate::format::chunk::{ChunkHeader, header_len};
 use crate::format::entry::{CommitValue, EntryHeader, HEADER_LEN, Kind, Meaning, flags};
-use crate::format::value;
+use crate::format::value::{self, StoredValue};
 use crate::index::LoadedChunk;
 use crate::log::LogFile;
 use crate::log::recovery::{Found, Search};
@@ -31,6 +31,13 @@ pub(super) struct Intact<'a> {
     pub(super) kind: Option<Kind>,
     pub(super) key: &'a str,
     pub(super) value: &'a [u8],
+}
+
+impl<'a> Intact<'a> {
+    /// The value of a put.
+    pub(super) fn stored_value(&self) -> StoredValue<'a> {
+        StoredValue::new(self.value, self.header.flags)
+    }
 }
 
 /// What a walk over a damaged file meets, in the order of the file.
@@ -166,7 +173,8 @@ impl<'a> Damaged<'a> {
         let entry = self.entry_at(found.offset)?;
         let whole = match entry.kind {
             Some(Kind::Put) => {
-                !entry.header.has(flags::IS_COMPRESSED) && value::decode(entry.value).is_ok()
+                let value = entry.stored_value().plain(self.log.limits().value_size_max);
+                value.is_ok_and(|value| value::decode(&value).is_ok())
             }
             Some(Kind::Commit) => CommitValue::parse(entry.value).is_some(),
             Some(Kind::Chunk) => self.chunk_of(&entry).is_some_and(|chunk| {
@@ -185,7 +193,8 @@ impl<'a> Damaged<'a> {
         let header = ChunkHeader::parse(value.get(..len)?, value.len() as u64).ok()?;
         let value_at = entry.offset + entry.header.value_start() as u64;
         let aligned = header.is_aligned_at(value_at);
-        aligned.then(|| LoadedChunk::from_scan(entry.offset, entry.key.len(), header))
+        let flags = header.entry_flags() == entry.header.flags & flags::OF_COLUMNS;
+        (aligned && flags).then(|| LoadedChunk::from_scan(entry.offset, entry.key.len(), header))
     }
 }
 
