@@ -46,7 +46,7 @@ struct State {
 enum Work {
     /// These keys are due.
     Seal(Arc<Index>, Arc<LogFile>, Vec<KeyId>),
-    /// A checkpoint is near.
+    /// It is time for a checkpoint.
     Checkpoint(Arc<Index>, Arc<LogFile>),
 }
 
@@ -202,7 +202,7 @@ impl WriterSide {
     /// Whether [`WriterSide::take_work`] would find anything.
     #[inline]
     fn has_work_for_sealer(&self) -> bool {
-        self.index.wants_seals() || self.checkpoint_is_near()
+        self.index.wants_seals() || self.wants_checkpoint()
     }
 
     fn take_work(&mut self) -> Option<Work> {
@@ -213,7 +213,7 @@ impl WriterSide {
         let (index, log) = (Arc::clone(self.index.index()), Arc::clone(self.log.log()));
         if !ids.is_empty() {
             Some(Work::Seal(index, log, ids))
-        } else if self.checkpoint_is_near() {
+        } else if self.wants_checkpoint() {
             Some(Work::Checkpoint(index, log))
         } else {
             None

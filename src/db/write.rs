@@ -619,17 +619,24 @@ impl WriterSide {
     /// The log grows by so much between two checkpoints at least.
     const CHECKPOINT_STEP_MIN: u64 = 64 << 20;
 
+    /// Whether an append has to write a checkpoint: where somebody does it in the background, that
+    /// one has fallen a whole step behind.
     #[inline]
     fn checkpoint_is_due(&self) -> bool {
-        let step = Self::CHECKPOINT_STEP_MIN.max(self.checkpoint_len.saturating_mul(4));
-        self.log.end().offset.saturating_sub(self.checkpoint) > step
+        self.steps_since_checkpoint(if self.index.seals_in_background() { 2 } else { 1 })
     }
 
-    /// Whether a checkpoint may be written without hurry, before an append has to wait for it.
+    /// Whether the log has grown by so many steps since the newest checkpoint.
     #[inline]
-    pub(crate) fn checkpoint_is_near(&self) -> bool {
+    fn steps_since_checkpoint(&self, steps: u64) -> bool {
         let step = Self::CHECKPOINT_STEP_MIN.max(self.checkpoint_len.saturating_mul(4));
-        self.log.end().offset.saturating_sub(self.checkpoint) > step / 8 * 7
+        self.log.end().offset.saturating_sub(self.checkpoint) > step * steps
+    }
+
+    /// Whether it is time for a checkpoint, for who writes it before an append has to.
+    #[inline]
+    pub(crate) fn wants_checkpoint(&self) -> bool {
+        self.steps_since_checkpoint(1)
     }
 
     /// Writes a checkpoint because the log has grown enough. What was committed before is done;
