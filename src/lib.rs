@@ -54,6 +54,7 @@ mod format;
 mod index;
 mod log;
 mod maintenance;
+mod materialize;
 mod registry;
 
 pub use atom::{Atom, AtomKind, Point};

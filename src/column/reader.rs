@@ -96,6 +96,30 @@ pub(crate) fn decode_block_timestamps<'a>(
     Ok(())
 }
 
+/// Decodes one column of a block into `out`, which has exactly `decoded_len` bytes; with `verify`
+/// compares the CRC of the stored bytes first.
+///
+/// What the bytes mean is not checked: whoever builds texts of them, or believes the counts in the
+/// header, checks that himself.
+///
+/// # Errors
+///
+/// As [`decode_block`]; `Corrupt` also if the block has no such column. `out` may hold anything
+/// then.
+pub(crate) fn decode_column<'a>(
+    header: &ChunkHeader,
+    block: usize,
+    role: ColumnRole,
+    data: &impl Fn(&ColumnRecord) -> Result<Cow<'a, [u8]>, SynaError>,
+    verify: bool,
+    out: &mut [u8],
+) -> Result<()> {
+    let bytes = fetch(column(header, block, role)?, data, verify)?;
+    ensure(bytes.len() == out.len(), "a column is not as long as its block says")?;
+    out.copy_from_slice(&bytes);
+    Ok(())
+}
+
 /// Verifies a block and keeps nothing of it.
 ///
 /// # Errors

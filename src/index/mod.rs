@@ -20,7 +20,7 @@ mod writer;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub(crate) use chunk::LoadedChunk;
+pub(crate) use chunk::{LoadedChunk, read_large_put};
 pub(crate) use glob::Glob;
 pub(crate) use history::{KeySlot, SegmentBody};
 pub(crate) use key_table::KeyId;
@@ -28,7 +28,7 @@ pub(crate) use latest::Latest;
 pub(crate) use replay::{Replay, ReplayStep, segment_of};
 pub(crate) use seal::{CHUNK_ROWS_KEPT, SEAL_ROWS_MIN, Seal, stays_in_tail};
 pub(crate) use snapshots::Pin;
-pub(crate) use view::{HistoryView, point_of_latest};
+pub(crate) use view::{HistoryView, Part, Place, point_of_latest};
 pub(crate) use writer::IndexWriter;
 
 use history::Slots;
