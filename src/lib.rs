@@ -55,17 +55,20 @@ mod index;
 mod log;
 mod maintenance;
 mod materialize;
+mod query;
 mod registry;
 
 pub use atom::{Atom, AtomKind, Point};
 pub use config::{Create, DbConfig, Durability};
-pub use db::{Batch, Series, Snapshot, Stats, SynaDB, Values};
+pub use db::{Batch, History, HistoryStream, Series, Snapshot, Stats, SynaDB, Values};
 pub use error::{Result, SharedIo, SynaError};
 pub use log::recovery::RecoveryReport;
 pub use maintenance::{
     MissingRange, Progress, RewriteReport, SalvageReport, VerifyReport, salvage, salvage_storage,
     salvage_with,
 };
+pub use materialize::{AsType, Explain, ExplainColumn, OnMismatch, Order, Tensor};
+pub use query::{Aggregate, Downsample, Every, HistoryStats, Number};
 pub use registry::{close_db, open_db, open_db_with, with_db};
 
 /// The README's examples are compiled and run like any other.

@@ -39,7 +39,11 @@ pub(crate) struct Part {
 pub(crate) enum Place {
     Chunk(Arc<LoadedChunk>),
     /// A put whose value is too large to be kept in memory.
-    Put { offset: u64, val_len: u32, timestamp: i64 },
+    Put {
+        offset: u64,
+        val_len: u32,
+        timestamp: i64,
+    },
     /// In memory.
     Points(HeldPoints),
 }

@@ -228,7 +228,10 @@ mod tests {
         cache.insert(key(1), 100, run(100..200));
         cache.insert(key(1), 200, run(200..300));
         let part = cache.get(key(1), &(150..160)).unwrap();
-        assert_eq!(part.as_primitive::<Int64Type>().values(), &(150..160).collect::<Vec<i64>>()[..]);
+        assert_eq!(
+            part.as_primitive::<Int64Type>().values(),
+            &(150..160).collect::<Vec<i64>>()[..]
+        );
         assert!(cache.get(key(1), &(150..250)).is_none(), "no single run holds them");
         assert!(cache.get(key(1), &(99..150)).is_none());
         assert!(cache.get(key(2), &(150..160)).is_none());

@@ -109,7 +109,8 @@ pub(crate) fn array_of_numbers(
 /// The blocks of a chunk that hold some of its rows, and the rows that these blocks have.
 pub(crate) fn blocks_of(chunk: &LoadedChunk, rows: &Range<u64>) -> (Range<usize>, Range<u64>) {
     let blocks = &chunk.header().blocks;
-    let first = blocks.partition_point(|b| u64::from(b.first_row) + u64::from(b.rows) <= rows.start);
+    let first =
+        blocks.partition_point(|b| u64::from(b.first_row) + u64::from(b.rows) <= rows.start);
     let end = blocks.partition_point(|b| u64::from(b.first_row) < rows.end);
     let start_row = blocks.get(first).map_or(0, |b| u64::from(b.first_row));
     let last = end.checked_sub(1).and_then(|last| blocks.get(last));
@@ -222,8 +223,8 @@ impl KeyReader {
     ) -> Result<ArrayRef> {
         let header = chunk.header();
         let outside = || chunk.corrupt("a column lies outside its chunk");
-        let whole = role != ColumnRole::Timestamps
-            && (has_validity(chunk) || offsets_role(role).is_some());
+        let whole =
+            role != ColumnRole::Timestamps && (has_validity(chunk) || offsets_role(role).is_some());
         self.verify(chunk, role, blocks.clone(), whole)?;
         // The columns of neighbouring blocks are one run; blocks before may be encoded.
         let run = |role, from: usize| {
@@ -290,8 +291,14 @@ impl KeyReader {
             let header = chunk.header();
             blocks.clone().map(move |block| header.column(block, role).map_or(0, |c| c.decoded_len))
         };
-        let rows: u64 =
-            chunk.header().blocks.get(blocks.clone()).unwrap_or_default().iter().map(|b| u64::from(b.rows)).sum();
+        let rows: u64 = chunk
+            .header()
+            .blocks
+            .get(blocks.clone())
+            .unwrap_or_default()
+            .iter()
+            .map(|b| u64::from(b.rows))
+            .sum();
         let rows = usize_of(rows)?;
         let data_len: u64 = lens(role).sum();
         let mut data = self.shared.pool.take(usize_of(data_len)?)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
-use arrow_array::{Array, ArrayRef};
+use arrow_array::{Array, ArrayRef, Float64Array};
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, NullBuffer, ScalarBuffer};
 use parking_lot::Mutex;
 
@@ -15,14 +15,13 @@ use crate::format::chunk::{BLOB_RUN_LEN_MAX, ChunkType};
 use crate::index::{LoadedChunk, Part, Place};
 
 use super::cache::Column;
-use super::columns::{
-    How, KeyReader, array_of_numbers, blocks_of, bytes_of_rows, direct_role,
-};
+use super::columns::{How, KeyReader, array_of_numbers, blocks_of, bytes_of_rows, direct_role};
+use super::each;
 use super::mapped::blob_array;
 use super::pool::PoolBuf;
 use super::rows::{AnyRows, TextRows};
 use super::schema::{OnMismatch, ValueType, are_floats};
-use super::each;
+use super::tensor::Tensor;
 
 /// Some rows of a part.
 pub(crate) struct Piece<'a> {
@@ -207,9 +206,11 @@ impl KeyReader {
                 Ok(Some(BooleanBuffer::new_unset(out.len() / 8)))
             }
             (Column::Values(ValueType::Float), ChunkType::One(AtomKind::Int))
-                if chunk.header().blocks.get(blocks.start).is_some_and(|block| {
-                    are_floats(block.zone.int.min, block.zone.int.max)
-                }) =>
+                if chunk
+                    .header()
+                    .blocks
+                    .get(blocks.start)
+                    .is_some_and(|block| are_floats(block.zone.int.min, block.zone.int.max)) =>
             {
                 let ints = Column::Values(ValueType::Int);
                 let role = direct_role(chunk.chunk_type(), ints)
@@ -245,7 +246,8 @@ impl KeyReader {
         self.for_each_points(part, rows, |_, points, rows| {
             if column == Column::Timestamps {
                 let timestamps = points.timestamps().get(rows).unwrap_or_default();
-                for (slot, timestamp) in slots.by_ref().zip(timestamps) {
+                // The slots come second: what a zip asks for first it takes in vain at its end.
+                for (timestamp, slot) in timestamps.iter().zip(slots.by_ref()) {
                     *slot = timestamp.to_le_bytes();
                 }
                 return Ok(());
@@ -294,7 +296,8 @@ impl KeyReader {
             });
         }
         let rows: u64 = pieces.iter().map(Piece::len).sum();
-        let parts: Vec<BlobParts<'_>> = arrays.iter().map(|array| BlobParts::of(array, texts)).collect();
+        let parts: Vec<BlobParts<'_>> =
+            arrays.iter().map(|array| BlobParts::of(array, texts)).collect();
         let bytes: u64 = parts.iter().map(|part| part.data.len() as u64).sum();
         if bytes > BLOB_RUN_LEN_MAX {
             return Err(SynaError::ColumnTooLarge {
@@ -316,7 +319,7 @@ impl KeyReader {
         let mut at = 0;
         for part in &parts {
             let start = part.offsets.first().copied().unwrap_or(0);
-            for (slot, offset) in slots.by_ref().zip(part.offsets.iter().skip(1)) {
+            for (offset, slot) in part.offsets.iter().skip(1).zip(slots.by_ref()) {
                 // Below the limit compared above.
                 *slot = offset.wrapping_sub(start).wrapping_add(base).to_le_bytes();
             }
@@ -358,6 +361,32 @@ impl KeyReader {
             })?;
         }
         Ok(any)
+    }
+
+    /// The values as doubles in a buffer of their own, NaN for nulls.
+    pub(crate) fn tensor(&self, pieces: &[Piece<'_>], on_mismatch: OnMismatch) -> Result<PoolBuf> {
+        let rows: u64 = pieces.iter().map(Piece::len).sum();
+        let mut out = self.shared.pool.take(byte_len(rows, 8)?)?;
+        let validities = Validities::default();
+        let (column, lost) = (Column::Values(ValueType::Float), Lost::new(on_mismatch));
+        self.fill_numbers(pieces, column, &lost, out.as_mut_slice(), &validities)?;
+        let floats = out.as_mut_floats();
+        for (at, valid) in validities.into_inner() {
+            let rows = floats.get_mut(at..).unwrap_or_default();
+            for (float, valid) in rows.iter_mut().zip(&valid) {
+                *float = if valid { *float } else { f64::NAN };
+            }
+        }
+        Ok(out)
+    }
+
+    /// A copy of an array of doubles, NaN for nulls.
+    pub(crate) fn tensor_of(&self, array: &Float64Array) -> Result<Tensor> {
+        let mut out = self.shared.pool.take(byte_len(array.len() as u64, 8)?)?;
+        for (out, value) in out.as_mut_floats().iter_mut().zip(array) {
+            *out = value.unwrap_or(f64::NAN);
+        }
+        Ok(Tensor::new(out))
     }
 
     /// The doubles among the rows, integers left out, in a buffer of their own.
@@ -436,11 +465,9 @@ impl Lost {
     fn note(&self, key: &str, column: Column, found: AtomKind) -> Result<()> {
         self.any.store(true, std::sync::atomic::Ordering::Relaxed);
         match (self.on_mismatch, column) {
-            (OnMismatch::Raise, Column::Values(values)) => Err(SynaError::TypeMismatch {
-                key: key.to_owned(),
-                expected: values.kind(),
-                found,
-            }),
+            (OnMismatch::Raise, Column::Values(values)) => {
+                Err(SynaError::TypeMismatch { key: key.to_owned(), expected: values.kind(), found })
+            }
             _ => Ok(()),
         }
     }
@@ -513,7 +540,8 @@ impl<'a> BlobParts<'a> {
             let array = array.as_binary::<i32>();
             (array.value_offsets(), array.value_data())
         };
-        let at = |offset: Option<&i32>| offset.and_then(|at| usize::try_from(*at).ok()).unwrap_or(0);
+        let at =
+            |offset: Option<&i32>| offset.and_then(|at| usize::try_from(*at).ok()).unwrap_or(0);
         let data = data.get(at(offsets.first())..at(offsets.last())).unwrap_or_default();
         BlobParts { offsets, data, nulls: array.nulls() }
     }

@@ -35,7 +35,8 @@ pub(crate) fn buffer(mapping: &Arc<dyn Mapping>, offset: u64, len: usize) -> Opt
 /// at the end of the data, and texts are UTF-8 each. `data` begins at offset `start`.
 pub(crate) fn blobs_hold(offsets: &[i32], start: i32, data: &[u8], texts: bool) -> bool {
     let relative = |offset: &i32| usize::try_from(i64::from(*offset) - i64::from(start)).ok();
-    let ends = offsets.first() == Some(&start) && offsets.last().and_then(relative) == Some(data.len());
+    let ends =
+        offsets.first() == Some(&start) && offsets.last().and_then(relative) == Some(data.len());
     if !ends || !offsets.is_sorted() {
         return false;
     }

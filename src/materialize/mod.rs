@@ -32,12 +32,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use cache::Kinds;
-pub(crate) use columns::KeyReader;
+pub(crate) use columns::{How, KeyReader, direct_role};
 pub(crate) use contiguous::Piece;
 pub(crate) use parallel::each;
-pub use plan::{Explain, ExplainColumn};
 pub(crate) use plan::{Batches, explain, plan_batches};
+pub use plan::{Explain, ExplainColumn};
 pub use schema::{AsType, OnMismatch, Order};
+pub(crate) use select::{pieces, push_rows};
 pub use tensor::Tensor;
 
 use cache::ColumnCache;

@@ -12,9 +12,8 @@ const PARALLEL_BYTES_MIN: u64 = 1 << 20;
 /// Memory has no more bandwidth for more.
 const THREADS_MAX: usize = 8;
 
-static THREADS: LazyLock<usize> = LazyLock::new(|| {
-    std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX)
-});
+static THREADS: LazyLock<usize> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX));
 
 /// Calls `work` for every item, by several threads if `bytes` of work are enough for them. Returns
 /// an error of one of the calls, if there was one; then some items may have been left out.

@@ -182,8 +182,7 @@ pub(crate) fn explain(
     values: ValueType,
     sorts: bool,
 ) -> Explain {
-    let of_batches: Vec<Vec<Piece<'_>>> =
-        batches.iter().map(|rows| pieces(parts, rows)).collect();
+    let of_batches: Vec<Vec<Piece<'_>>> = batches.iter().map(|rows| pieces(parts, rows)).collect();
     let rows = of_batches.iter().flatten().map(Piece::len).sum();
     let column = |name, data_type, column| {
         let mut costs = Costs::default();

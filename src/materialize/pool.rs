@@ -179,10 +179,6 @@ pub(crate) struct PoolBuf {
 }
 
 impl PoolBuf {
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
     pub(crate) fn as_slice(&self) -> &[u8] {
         let bytes = match &self.memory {
             Memory::Small(buffer) => buffer.as_slice(),

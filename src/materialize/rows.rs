@@ -9,9 +9,7 @@ use arrow_array::{
     ArrayRef, BinaryArray, DictionaryArray, Float64Array, Int8Array, Int64Array, NullArray,
     StringArray, StructArray, UnionArray,
 };
-use arrow_buffer::{
-    BooleanBufferBuilder, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer,
-};
+use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 
 use crate::atom::AtomKind;
 use crate::column::Points;
@@ -146,9 +144,8 @@ pub(super) struct AnyRows {
 }
 
 /// The names of the kinds, which the dictionary of `kind` holds.
-static KIND_NAMES: LazyLock<ArrayRef> = LazyLock::new(|| {
-    Arc::new(StringArray::from_iter_values(AtomKind::ALL.map(AtomKind::name)))
-});
+static KIND_NAMES: LazyLock<ArrayRef> =
+    LazyLock::new(|| Arc::new(StringArray::from_iter_values(AtomKind::ALL.map(AtomKind::name))));
 
 impl AnyRows {
     pub(super) fn with_capacity(key: &str, rows: usize) -> Result<AnyRows> {
@@ -251,7 +248,8 @@ impl AnyRows {
         bytes.data = std::mem::take(&mut self.bytes.data);
         let bytes = bytes.into_bytes(Some(self.are(AtomKind::Bytes)))?;
         let is_null = self.are(AtomKind::Null);
-        let valid = (is_null.null_count() < is_null.len()).then(|| NullBuffer::new(!is_null.inner()));
+        let valid =
+            (is_null.null_count() < is_null.len()).then(|| NullBuffer::new(!is_null.inner()));
         let kinds = Int8Array::new(ScalarBuffer::from(self.kinds), None);
         let kinds = made(DictionaryArray::try_new(kinds, Arc::clone(&KIND_NAMES)))?;
         let columns: Vec<ArrayRef> = vec![

@@ -241,13 +241,8 @@ pub(crate) static STRUCT_FIELDS: LazyLock<Fields> = LazyLock::new(|| {
 
 /// The fields of the union, by the numbers of the kinds.
 pub(crate) static UNION_FIELDS: LazyLock<UnionFields> = LazyLock::new(|| {
-    let types = [
-        DataType::Null,
-        DataType::Float64,
-        DataType::Int64,
-        DataType::Utf8,
-        DataType::Binary,
-    ];
+    let types =
+        [DataType::Null, DataType::Float64, DataType::Int64, DataType::Utf8, DataType::Binary];
     AtomKind::ALL
         .into_iter()
         .zip(types)

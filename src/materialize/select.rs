@@ -211,7 +211,8 @@ impl KeyReader {
             let wanted = Self::in_chunk(first_row, &piece.rows);
             let (blocks, _) = blocks_of(chunk, &wanted);
             for block in chunk.header().blocks.get(blocks).unwrap_or_default() {
-                let own = u64::from(block.first_row)..u64::from(block.first_row) + u64::from(block.rows);
+                let own =
+                    u64::from(block.first_row)..u64::from(block.first_row) + u64::from(block.rows);
                 let rows = overlap(&wanted, &own);
                 if rows == own && block.sorted {
                     if block.zone.timestamp_min < last {

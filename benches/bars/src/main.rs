@@ -18,6 +18,7 @@ mod copy;
 mod data;
 mod entry;
 mod get;
+mod history;
 mod long;
 mod memory;
 mod newcomer;
@@ -52,6 +53,12 @@ const GROUPS: &[&Group] = &[
     &long::BIT_FLIPS,
     &long::PLANTED_BUGS,
     &newcomer::NEWCOMER,
+    &history::RAW,
+    &history::DECODED,
+    &history::RANGE,
+    &history::QUESTIONS,
+    &history::ONE_KEY,
+    &history::MEMORY,
 ];
 
 const USAGE: &str = "\
