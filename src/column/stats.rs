@@ -162,6 +162,18 @@ impl FloatStats {
         FloatStats { min, max, sum, first, last }
     }
 
+    /// The sum of doubles in row order without NaNs, and how many of these there are: the same as
+    /// [`FloatStats::of`] finds, in less time.
+    #[inline]
+    pub(crate) fn sum_of(values: &[f64]) -> (f64, u64) {
+        let (mut sum, mut nans) = (0.0_f64, 0_u64);
+        for value in values {
+            nans += u64::from(value.is_nan());
+            sum += if value.is_nan() { 0.0 } else { *value };
+        }
+        (one_nan(sum), nans)
+    }
+
     /// Statistics of doubles in row order, given as anything that converts to them, and how many
     /// are NaN.
     ///
@@ -302,7 +314,10 @@ mod tests {
     proptest! {
         #[test]
         fn floats_match_the_definition(values in floats(0..50)) {
-            prop_assert_eq!(FloatStats::of(&values, |v| v), plain_floats(&values));
+            let plain = plain_floats(&values);
+            prop_assert_eq!(FloatStats::of(&values, |v| v), plain);
+            let (sum, nans) = FloatStats::sum_of(&values);
+            prop_assert_eq!((sum.to_bits(), nans), (plain.0.sum.to_bits(), plain.1));
         }
 
         #[test]

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::atom::{Atom, Point};
-use crate::column::Points;
 use crate::column::reader::{self, BlockError};
+use crate::column::{Points, ZoneMap};
 use crate::error::{Result, SynaError};
 use crate::format::checksum::crc32c;
 use crate::format::chunk::{
@@ -31,6 +31,10 @@ pub(crate) struct LoadedChunk {
     header: ChunkHeader,
     /// What of each block was verified since the file was opened.
     verified: Box<[AtomicU16]>,
+    /// The columns that are raw in every block, by the bits of their roles.
+    raw: u16,
+    /// The zone map of all rows, once it was asked for.
+    zone: OnceLock<ZoneMap>,
 }
 
 impl LoadedChunk {
@@ -66,14 +70,20 @@ impl LoadedChunk {
         if !header.is_aligned_at(value_at) {
             return Err(damaged("a chunk whose columns are not aligned"));
         }
-        let verified = header.blocks.iter().map(|_| AtomicU16::new(0)).collect();
-        Ok(LoadedChunk { offset, value_at, header, verified })
+        Ok(LoadedChunk::new(offset, value_at, header))
     }
 
     /// Makes a chunk of a header that a scan has verified already.
     pub(crate) fn from_scan(offset: u64, key_len: usize, header: ChunkHeader) -> LoadedChunk {
+        LoadedChunk::new(offset, offset + (HEADER_LEN + key_len) as u64, header)
+    }
+
+    fn new(offset: u64, value_at: u64, header: ChunkHeader) -> LoadedChunk {
         let verified = header.blocks.iter().map(|_| AtomicU16::new(0)).collect();
-        LoadedChunk { offset, value_at: offset + (HEADER_LEN + key_len) as u64, header, verified }
+        let raw = header.columns.iter().fold(u16::MAX, |raw, column| {
+            if column.encoding == EncodingId::Raw { raw } else { raw & !bit(column.role) }
+        });
+        LoadedChunk { offset, value_at, header, verified, raw, zone: OnceLock::new() }
     }
 
     /// Offset of the chunk's entry.
@@ -198,9 +208,10 @@ impl LoadedChunk {
 
     /// Whether the bytes of a column in these blocks are what they decode to.
     pub(crate) fn is_raw(&self, role: ColumnRole, blocks: Range<usize>) -> bool {
-        blocks.into_iter().all(|block| {
-            self.header.column(block, role).is_some_and(|c| c.encoding == EncodingId::Raw)
-        })
+        self.raw & bit(role) != 0
+            || blocks.into_iter().all(|block| {
+                self.header.column(block, role).is_some_and(|c| c.encoding == EncodingId::Raw)
+            })
     }
 
     /// Whether the checksum of a column was compared since the file was opened.
@@ -265,6 +276,11 @@ impl LoadedChunk {
             .map_err(|error| error.into_error(self.offset, self.offset))?;
         self.note(block, bit(role));
         Ok(())
+    }
+
+    /// The zone map of all rows.
+    pub(crate) fn zone_map(&self) -> &ZoneMap {
+        self.zone.get_or_init(|| self.header.zone_map())
     }
 
     pub(crate) fn chunk_type(&self) -> ChunkType {

@@ -199,7 +199,7 @@ impl KeyReader {
         let wanted = Self::in_chunk(first_row, rows);
         let (blocks, block_rows) = blocks_of(chunk, &wanted);
         if let Some(mapping) = self.mapping(chunk, first_row, role, rows) {
-            return self.from_map(&mapping, chunk, column, role, &blocks, &wanted);
+            return self.map_column(&mapping, chunk, column, role, &blocks, &wanted);
         }
         let key = self.run_key(column);
         if let Some(array) = self.shared.cache.get(key, rows) {
@@ -212,7 +212,7 @@ impl KeyReader {
     }
 
     /// The column from the map, verified at the first time.
-    fn from_map(
+    fn map_column(
         &self,
         mapping: &Arc<dyn Mapping>,
         chunk: &LoadedChunk,

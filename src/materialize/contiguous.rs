@@ -395,7 +395,7 @@ impl KeyReader {
         let mut out = self.shared.pool.take(byte_len(rows, 8)?)?;
         let all_floats = |piece: &Piece<'_>| {
             piece.chunk().is_some_and(|chunk| {
-                let zone = chunk.header().zone_map();
+                let zone = chunk.zone_map();
                 zone.count(AtomKind::Float) == zone.rows()
             })
         };

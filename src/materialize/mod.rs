@@ -38,7 +38,7 @@ pub(crate) use parallel::each;
 pub(crate) use plan::{Batches, explain, plan_batches};
 pub use plan::{Explain, ExplainColumn};
 pub use schema::{AsType, OnMismatch, Order};
-pub(crate) use select::{pieces, push_rows};
+pub(crate) use select::{is_whole, pieces, push_rows};
 pub use tensor::Tensor;
 
 use cache::ColumnCache;

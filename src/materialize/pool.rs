@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use crate::error::{Result, SynaError};
 
 /// Smaller buffers come from the allocator.
-const BLOCK_LEN_MIN: usize = 128 << 10;
+const BLOCK_LEN_MIN: usize = 64 << 10;
 const HUGE_PAGE_LEN: usize = 2 << 20;
 
 /// Blocks to be used again.
@@ -64,13 +64,17 @@ impl Pool {
     /// `OutOfMemory` if the system refuses.
     pub(crate) fn take(self: &Arc<Self>, len: usize) -> Result<PoolBuf> {
         if len < BLOCK_LEN_MIN {
-            return Ok(PoolBuf { memory: Memory::Small(MutableBuffer::from_len_zeroed(len)), len });
+            return Ok(PoolBuf::small(len));
         }
         let no_memory = || SynaError::OutOfMemory { bytes: len as u64 };
         let block_len = block_len(len).ok_or_else(no_memory)?;
-        let block = match self.idle.lock().take(block_len) {
-            Some(block) => block,
-            None => map_block(block_len).ok_or_else(no_memory)?,
+        let idle = self.idle.lock().take(block_len);
+        let Some(block) = idle.or_else(|| map_block(block_len)) else {
+            if len < HUGE_PAGE_LEN {
+                // There may be too many mappings for one more, and still memory enough.
+                return Ok(PoolBuf::small(len));
+            }
+            return Err(no_memory());
         };
         self.used_bytes.fetch_add(block_len, Ordering::Relaxed);
         let pool = Arc::clone(self);
@@ -179,6 +183,10 @@ pub(crate) struct PoolBuf {
 }
 
 impl PoolBuf {
+    fn small(len: usize) -> PoolBuf {
+        PoolBuf { memory: Memory::Small(MutableBuffer::from_len_zeroed(len)), len }
+    }
+
     pub(crate) fn as_slice(&self) -> &[u8] {
         let bytes = match &self.memory {
             Memory::Small(buffer) => buffer.as_slice(),

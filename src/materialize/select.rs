@@ -76,7 +76,7 @@ impl KeyReader {
         };
         for part in parts {
             match &part.place {
-                Place::Chunk(chunk) if is_whole(part, chunk) => add(&chunk.header().zone_map()),
+                Place::Chunk(chunk) if is_whole(part, chunk) => add(chunk.zone_map()),
                 _ => self.for_each_points(part, &part.rows, |_, points, rows| {
                     add(&points.zone_map(rows));
                     Ok(())
@@ -234,7 +234,7 @@ impl KeyReader {
 }
 
 /// Whether a part is all of its chunk.
-fn is_whole(part: &Part, chunk: &LoadedChunk) -> bool {
+pub(crate) fn is_whole(part: &Part, chunk: &LoadedChunk) -> bool {
     part.rows == (part.first_row..part.first_row + u64::from(chunk.header().rows))
 }
 

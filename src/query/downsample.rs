@@ -121,8 +121,9 @@ fn lttb(dots: &[Dot], count: usize) -> Vec<u64> {
     let runs = count - 2;
     // Run number `n` of the dots between the first and the last, as equal as can be.
     let run = |n: usize| {
-        let at = |n: usize| (n as u128 * inner.len() as u128 / runs as u128) as u64;
-        let end = |n: usize| usize::try_from(at(n)).unwrap_or(usize::MAX);
+        let end = |n: usize| {
+            usize::try_from(n as u128 * inner.len() as u128 / runs as u128).unwrap_or(usize::MAX)
+        };
         inner.get(end(n)..end(n + 1)).unwrap_or_default()
     };
     // Relative to the first dot, so that microseconds since 1970 lose nothing as doubles.

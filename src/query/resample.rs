@@ -14,7 +14,7 @@ use arrow_schema::{Field, Schema};
 use parking_lot::Mutex;
 
 use crate::atom::AtomKind;
-use crate::column::ZoneMap;
+use crate::column::{FloatStats, ZoneMap};
 use crate::error::{Result, SynaError};
 use crate::materialize::cache::Column;
 use crate::materialize::schema::{UTC, ValueType, timestamp_type};
@@ -104,6 +104,8 @@ struct Task {
     every: i64,
     /// First and last are asked for: they need what zone maps of unsorted blocks do not say.
     ends: bool,
+    /// Smallest and largest are asked for.
+    extremes: bool,
 }
 
 /// So many blocks are worked on before their buckets are joined: enough to keep all processors
@@ -123,7 +125,8 @@ pub(crate) fn resample(
     empty_buckets: bool,
 ) -> Result<RecordBatch> {
     let ends = aggregates.iter().any(|a| matches!(a, Aggregate::First | Aggregate::Last));
-    let task = Task { every: every.micros(), ends };
+    let extremes = aggregates.iter().any(|a| matches!(a, Aggregate::Min | Aggregate::Max));
+    let task = Task { every: every.micros(), ends, extremes };
     let all: Vec<(&Piece<'_>, Step<'_>)> =
         pieces.iter().flat_map(|piece| steps(piece).map(move |step| (piece, step))).collect();
     let sorted = all.iter().all(|(_, step)| step.block.is_none_or(|block| block.sorted));
@@ -174,8 +177,10 @@ impl Task {
         };
         let of_piece = group.iter().filter(|(other, _)| std::ptr::eq(*other, *piece));
         let mut read = of_piece.filter(|(_, step)| self.bucket_of_block(step).is_none());
-        let Some((_, first)) = read.next() else { return Ok(()) };
-        let Some((_, last)) = read.last() else { return Ok(()) };
+        // Of a single block there is nothing to join.
+        let (Some((_, first)), Some((_, last))) = (read.next(), read.next_back()) else {
+            return Ok(());
+        };
         let rows = first.rows.start..last.rows.end;
         for column in [Column::Timestamps, values] {
             let Some(role) = direct_role(chunk.chunk_type(), column) else { continue };
@@ -224,10 +229,17 @@ impl Task {
         while let Some(first) = stamps.get(from) {
             let number = self.bucket_of(*first);
             let rest = stamps.get(from..).unwrap_or_default();
-            let len = rest.partition_point(|t| self.bucket_of(*t) == number).max(1);
+            // Compared with the end of the bucket, because a division takes longer than a step of
+            // the search; at the end of time the bucket has none.
+            let end = number.checked_add(1).and_then(|next| next.checked_mul(self.every));
+            let len = rest.partition_point(|t| end.is_none_or(|end| *t < end)).max(1);
             let in_bucket = rest.get(..len).unwrap_or_default();
             let array = values.slice(from, len);
-            let mut zone = zone_of_array(&array, column);
+            let mut zone = if self.extremes {
+                zone_of_array(&array, column)
+            } else {
+                sums_of_array(&array, column)
+            };
             zone.timestamp_min = *first;
             zone.timestamp_max = in_bucket.last().copied().unwrap_or(*first);
             let ends =
@@ -268,6 +280,20 @@ impl Task {
         out.extend(found);
         Ok(())
     }
+}
+
+/// The zone map of an array of numbers without extremes and ends, which take longer to find than
+/// sums.
+fn sums_of_array(array: &ArrayRef, column: Column) -> ZoneMap {
+    let floats = array.as_primitive_opt::<Float64Type>();
+    let Some(floats) = floats.filter(|floats| floats.null_count() == 0) else {
+        return zone_of_array(array, column);
+    };
+    let mut zone = ZoneMap::default();
+    let [_, count, ..] = &mut zone.counts;
+    *count = floats.len() as u64;
+    (zone.float.sum, zone.nans) = FloatStats::sum_of(floats.values());
+    zone
 }
 
 /// First and last of an array whose timestamps are sorted.

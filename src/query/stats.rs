@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::format::chunk::{BlockRecord, ChunkType};
 use crate::materialize::cache::Column;
 use crate::materialize::schema::ValueType;
-use crate::materialize::{KeyReader, Piece, direct_role};
+use crate::materialize::{KeyReader, Piece, direct_role, is_whole};
 
 /// A number as it was stored, or a sum of such.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -120,6 +120,12 @@ impl Numbers {
 pub(crate) fn stats(reader: &KeyReader, pieces: &[Piece<'_>]) -> Result<HistoryStats> {
     let mut zone = ZoneMap::default();
     for piece in pieces {
+        if let Some(chunk) = piece.chunk().filter(|chunk| is_whole(piece.part, chunk))
+            && piece.rows == piece.part.rows
+        {
+            zone.merge(chunk.zone_map());
+            continue;
+        }
         for step in steps(piece) {
             match step.whole {
                 Some(block) => zone.merge(&block.zone),
