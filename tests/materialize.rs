@@ -537,6 +537,12 @@ fn check_questions(history: &synadb::History, points: &[Point], rng: &mut Rng) {
     }
     let table = history.resample(every, &Aggregate::ALL).unwrap();
     assert_eq!(timestamps_of(&table), buckets.keys().copied().collect::<Vec<_>>());
+    // What is asked for beside a sum does not change it.
+    let sums = history.resample(every, &[Aggregate::Sum, Aggregate::Count]).unwrap();
+    let bits = |batch: &RecordBatch, column: usize| -> Vec<String> {
+        numbers_of(batch.column(column)).iter().map(|number| format!("{number:?}")).collect()
+    };
+    assert_eq!((bits(&sums, 1), bits(&sums, 2)), (bits(&table, 6), bits(&table, 1)));
     let all_ints = found.floats == 0 && found.ints > 0;
     let columns: Vec<Vec<Option<Number>>> =
         (1..=9).map(|column| numbers_of(table.column(column))).collect();

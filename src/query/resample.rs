@@ -225,6 +225,7 @@ impl Task {
         let Some(role) = direct_role(chunk.chunk_type(), column) else { return Ok(()) };
         let stamps = reader.timestamps(piece.part, rows)?;
         let values = reader.direct(chunk, piece.part.first_row, column, role, rows)?;
+        let mut in_buckets = Vec::new();
         let mut from = 0;
         while let Some(first) = stamps.get(from) {
             let number = self.bucket_of(*first);
@@ -233,21 +234,49 @@ impl Task {
             // the search; at the end of time the bucket has none.
             let end = number.checked_add(1).and_then(|next| next.checked_mul(self.every));
             let len = rest.partition_point(|t| end.is_none_or(|end| *t < end)).max(1);
-            let in_bucket = rest.get(..len).unwrap_or_default();
-            let array = values.slice(from, len);
-            let mut zone = if self.extremes {
-                zone_of_array(&array, column)
-            } else {
-                sums_of_array(&array, column)
-            };
-            zone.timestamp_min = *first;
-            zone.timestamp_max = in_bucket.last().copied().unwrap_or(*first);
-            let ends =
-                if self.ends { ends_of_array(in_bucket, &array, column) } else { Ends::default() };
-            out.push((number, Bucket { zone, ends }));
+            in_buckets.push((number, from..from + len));
             from += len;
         }
+        let mut zones = self.zones_of(&values, column, &in_buckets).into_iter();
+        for (number, rows) in in_buckets {
+            let own = stamps.get(rows.clone()).unwrap_or_default();
+            let mut zone = zones.next().unwrap_or_default();
+            zone.timestamp_min = own.first().copied().unwrap_or_default();
+            zone.timestamp_max = own.last().copied().unwrap_or_default();
+            let ends = if self.ends {
+                ends_of_array(own, &values.slice(rows.start, rows.len()), column)
+            } else {
+                Ends::default()
+            };
+            out.push((number, Bucket { zone, ends }));
+        }
         Ok(())
+    }
+
+    /// The zone maps of stretches of an array of numbers, without timestamps; without extremes, too,
+    /// where nobody asks for them, because they take longer than sums.
+    fn zones_of(
+        &self,
+        values: &ArrayRef,
+        column: Column,
+        stretches: &[(i64, Range<usize>)],
+    ) -> Vec<ZoneMap> {
+        let floats = values.as_primitive_opt::<Float64Type>().filter(|_| !self.extremes);
+        let Some(floats) = floats.filter(|floats| floats.null_count() == 0) else {
+            let slice = |(_, rows): &(i64, Range<usize>)| values.slice(rows.start, rows.len());
+            return stretches.iter().map(|own| zone_of_array(&slice(own), column)).collect();
+        };
+        let run =
+            |(_, rows): &(i64, Range<usize>)| floats.values().get(rows.clone()).unwrap_or_default();
+        let runs: Vec<&[f64]> = stretches.iter().map(run).collect();
+        let zone = |(run, (sum, nans)): (&&[f64], (f64, u64))| {
+            let mut zone = ZoneMap { nans, ..ZoneMap::default() };
+            let [_, count, ..] = &mut zone.counts;
+            *count = run.len() as u64;
+            zone.float.sum = sum;
+            zone
+        };
+        runs.iter().zip(FloatStats::sums_of(&runs)).map(zone).collect()
     }
 
     /// Anything else, point by point.
@@ -280,20 +309,6 @@ impl Task {
         out.extend(found);
         Ok(())
     }
-}
-
-/// The zone map of an array of numbers without extremes and ends, which take longer to find than
-/// sums.
-fn sums_of_array(array: &ArrayRef, column: Column) -> ZoneMap {
-    let floats = array.as_primitive_opt::<Float64Type>();
-    let Some(floats) = floats.filter(|floats| floats.null_count() == 0) else {
-        return zone_of_array(array, column);
-    };
-    let mut zone = ZoneMap::default();
-    let [_, count, ..] = &mut zone.counts;
-    *count = floats.len() as u64;
-    (zone.float.sum, zone.nans) = FloatStats::sum_of(floats.values());
-    zone
 }
 
 /// First and last of an array whose timestamps are sorted.
