@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, TimestampMicrosecondType};
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchReader, UInt64Array};
+use arrow_array::{ArrayRef, RecordBatch, UInt64Array};
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::{ArrowError, SchemaRef};
 
@@ -22,6 +22,7 @@ use crate::query::{self, Aggregate, Downsample, Every, HistoryStats};
 
 use super::SynaDB;
 use super::core::Pinned;
+use super::stream::HistoryStream;
 
 /// The live points of one key as of one commit, to be read as Arrow arrays.
 ///
@@ -84,7 +85,7 @@ struct Asked {
 pub(super) struct Selected {
     parts: Vec<Part>,
     values: ValueType,
-    rows: Vec<Range<u64>>,
+    pub(super) rows: Vec<Range<u64>>,
 }
 
 impl fmt::Debug for History {
@@ -134,7 +135,7 @@ impl History {
         self
     }
 
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         self.db.open.check()?;
         self.db.open.core.check_fork()
     }
@@ -268,26 +269,15 @@ impl History {
     pub fn stream(&self) -> Result<HistoryStream> {
         self.check()?;
         let selected = self.selected()?;
-        let sorted = self.sorts(&selected)?;
-        let (reader, on_mismatch) = (&self.reader, self.asked.on_mismatch);
-        let mut batches = plan_batches(reader, &selected.parts, &selected.rows, selected.values);
-        let whole = if sorted {
+        let reader = &self.reader;
+        if self.sorts(&selected)? {
             // Any row may come first, so all of them are put in order before the first one leaves.
+            let on_mismatch = self.asked.on_mismatch;
             let whole = selected.batch(reader, &selected.rows, on_mismatch, Order::Time)?;
-            batches.clear();
-            Some(whole)
-        } else {
-            None
-        };
-        Ok(HistoryStream {
-            history: self.clone(),
-            schema: selected.values.schema(),
-            selected,
-            batches,
-            next: 0,
-            whole,
-            failed: false,
-        })
+            return Ok(HistoryStream::new(self.clone(), selected, Vec::new(), Some(whole)));
+        }
+        let batches = plan_batches(reader, &selected.parts, &selected.rows, selected.values);
+        Ok(HistoryStream::new(self.clone(), selected, batches, None))
     }
 
     /// The timestamps alone. Shares memory as the batches do.
@@ -365,7 +355,11 @@ impl History {
         self.explain_batches(&selected, &batches)
     }
 
-    fn explain_batches(&self, selected: &Selected, batches: &Batches) -> Result<Explain> {
+    pub(super) fn explain_batches(
+        &self,
+        selected: &Selected,
+        batches: &Batches,
+    ) -> Result<Explain> {
         let sorts = self.sorts(selected)?;
         Ok(explain(&self.reader, &selected.parts, batches, selected.values, sorts))
     }
@@ -550,8 +544,17 @@ fn arrow_error(error: ArrowError) -> SynaError {
 }
 
 impl Selected {
-    fn len(&self) -> u64 {
+    pub(super) fn schema(&self) -> SchemaRef {
+        self.values.schema()
+    }
+
+    pub(super) fn len(&self) -> u64 {
         self.rows.iter().map(|rows| rows.end - rows.start).sum()
+    }
+
+    /// Some of the rows as a batch, in append order.
+    pub(super) fn batch_of(&self, history: &History, rows: &[Range<u64>]) -> Result<RecordBatch> {
+        self.batch(&history.reader, rows, history.asked.on_mismatch, Order::Append)
     }
 
     /// Some of the rows as a batch.
@@ -573,12 +576,16 @@ impl Selected {
         if order == Order::Append || reader.is_sorted(&pieces)? {
             return Ok(batch);
         }
-        in_time_order(&batch)
+        in_time_order(reader, &batch, self.values)
     }
 }
 
 /// The rows of a batch by timestamp, equal ones in their order.
-fn in_time_order(batch: &RecordBatch) -> Result<RecordBatch> {
+fn in_time_order(
+    reader: &KeyReader,
+    batch: &RecordBatch,
+    values: ValueType,
+) -> Result<RecordBatch> {
     let stamps = batch.column(0).as_primitive::<TimestampMicrosecondType>().values();
     let bytes = stamps.len() as u64 * 16;
     let mut by_time: Vec<(i64, u64)> = Vec::new();
@@ -586,107 +593,16 @@ fn in_time_order(batch: &RecordBatch) -> Result<RecordBatch> {
     by_time.extend(stamps.iter().copied().zip(0..));
     // The row is part of the key, so an unstable sort keeps equal stamps in their order.
     by_time.sort_unstable();
-    let rows: UInt64Array = by_time.into_iter().map(|(_, row)| row).collect();
-    arrow_select::take::take_record_batch(batch, &rows).map_err(arrow_error)
-}
-
-/// The batches of a history, oldest first. A [`RecordBatchReader`].
-///
-/// No lock is held between batches, and what it reads stays as it is, however slowly it is pulled.
-/// After an error there are no more batches. Another stream of the same points comes from
-/// [`History::stream`] of [`HistoryStream::history`].
-pub struct HistoryStream {
-    history: History,
-    schema: SchemaRef,
-    selected: Arc<Selected>,
-    batches: Batches,
-    next: usize,
-    /// All rows in the order of time, if they had to be moved.
-    whole: Option<RecordBatch>,
-    failed: bool,
-}
-
-impl fmt::Debug for HistoryStream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HistoryStream")
-            .field("history", &self.history)
-            .field("next", &self.next)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Rows of a batch cut from one that was sorted.
-const SORTED_BATCH_ROWS: usize = 1 << 20;
-
-impl HistoryStream {
-    /// The history it streams.
-    pub fn history(&self) -> &History {
-        &self.history
-    }
-
-    /// Rows of all batches together.
-    pub fn len(&self) -> u64 {
-        self.selected.len()
-    }
-
-    /// Whether there are no rows.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// What reading the batches that are left would cost now, as [`History::explain`].
-    ///
-    /// # Errors
-    ///
-    /// As [`History::read`].
-    pub fn explain(&self) -> Result<Explain> {
-        let left = self.batches.get(self.next..).unwrap_or_default().to_vec();
-        self.history.explain_batches(&self.selected, &left)
-    }
-
-    /// The next batch, `None` behind the last one.
-    ///
-    /// # Errors
-    ///
-    /// As [`History::read`]. After an error there is no more.
-    pub fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
-        if self.failed {
-            return Ok(None);
-        }
-        let batch = self.try_next();
-        self.failed = batch.is_err();
-        batch
-    }
-
-    fn try_next(&mut self) -> Result<Option<RecordBatch>> {
-        self.history.check()?;
-        if let Some(whole) = &self.whole {
-            let first = self.next.saturating_mul(SORTED_BATCH_ROWS);
-            let len = whole.num_rows().saturating_sub(first).min(SORTED_BATCH_ROWS);
-            if len == 0 {
-                return Ok(None);
+    let mut columns = Vec::with_capacity(2);
+    for (array, column) in batch.columns().iter().zip([Column::Timestamps, Column::Values(values)])
+    {
+        columns.push(match reader.gathered(array, column, &by_time)? {
+            Some(array) => array,
+            None => {
+                let rows: UInt64Array = by_time.iter().map(|(_, row)| *row).collect();
+                arrow_select::take::take(array, &rows, None).map_err(arrow_error)?
             }
-            self.next += 1;
-            return Ok(Some(whole.slice(first, len)));
-        }
-        let Some(rows) = self.batches.get(self.next) else { return Ok(None) };
-        let on_mismatch = self.history.asked.on_mismatch;
-        let batch = self.selected.batch(&self.history.reader, rows, on_mismatch, Order::Append)?;
-        self.next += 1;
-        Ok(Some(batch))
+        });
     }
-}
-
-impl Iterator for HistoryStream {
-    type Item = Result<RecordBatch, ArrowError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.next_batch().map_err(|error| ArrowError::ExternalError(Box::new(error))).transpose()
-    }
-}
-
-impl RecordBatchReader for HistoryStream {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
-    }
+    RecordBatch::try_new(batch.schema(), columns).map_err(arrow_error)
 }

@@ -11,6 +11,7 @@ mod read;
 mod series;
 mod snapshot;
 mod stats;
+mod stream;
 mod values;
 mod write;
 
@@ -29,10 +30,11 @@ use crate::materialize::Tensor;
 use crate::storage::{FileIdentity, FileStorage, MemoryStorage, Storage};
 
 pub use batch::Batch;
-pub use history::{History, HistoryStream};
+pub use history::History;
 pub use series::Series;
 pub use snapshot::Snapshot;
 pub use stats::Stats;
+pub use stream::HistoryStream;
 pub use values::Values;
 
 pub(crate) use self::core::{Core, Generation, Pinned, WriterSide};

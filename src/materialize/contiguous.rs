@@ -196,7 +196,11 @@ impl KeyReader {
                 return Ok(nulls.map(|nulls| nulls.inner().clone()));
             }
             let array = self.direct(chunk, first_row, column, role, rows)?;
-            copy_numbers(&array, column, out);
+            let numbers = bytes_of_numbers(&array, column);
+            if numbers.len() != out.len() {
+                return Err(chunk.corrupt("a column has another number of rows than its block"));
+            }
+            out.copy_from_slice(numbers);
             return Ok(array.nulls().map(|nulls| nulls.inner().clone()));
         }
         match (column, chunk.chunk_type()) {
@@ -363,6 +367,33 @@ impl KeyReader {
         Ok(any)
     }
 
+    /// The rows of an array of numbers or timestamps in another order; `None` for other types.
+    pub(crate) fn gathered(
+        &self,
+        array: &ArrayRef,
+        column: Column,
+        rows: &[(i64, u64)],
+    ) -> Result<Option<ArrayRef>> {
+        let words = match column {
+            Column::Timestamps | Column::Values(ValueType::Float | ValueType::Int) => {
+                bytes_of_numbers(array, column).as_chunks::<8>().0
+            }
+            Column::Values(_) => return Ok(None),
+        };
+        let mut out = self.shared.pool.take(byte_len(rows.len() as u64, 8)?)?;
+        let slots = out.as_mut_slice().as_chunks_mut::<8>().0;
+        let mut valid = array.nulls().map(|_| BooleanBufferBuilder::new(rows.len()));
+        for (slot, (_, row)) in slots.iter_mut().zip(rows) {
+            let row = usize::try_from(*row).unwrap_or(usize::MAX);
+            *slot = words.get(row).copied().unwrap_or_default();
+            if let Some(valid) = &mut valid {
+                valid.append(array.is_valid(row));
+            }
+        }
+        let nulls = valid.map(|mut valid| NullBuffer::new(valid.finish()));
+        Ok(Some(array_of_numbers(column, out.into_buffer(), 0, rows.len(), nulls)))
+    }
+
     /// The values as doubles in a buffer of their own, NaN for nulls.
     pub(crate) fn tensor(&self, pieces: &[Piece<'_>], on_mismatch: OnMismatch) -> Result<PoolBuf> {
         let rows: u64 = pieces.iter().map(Piece::len).sum();
@@ -483,8 +514,9 @@ fn exact_float(value: i64) -> f64 {
     value as f64
 }
 
-fn copy_numbers(array: &ArrayRef, column: Column, out: &mut [u8]) {
-    let bytes = match column {
+/// The bytes of an array of numbers or timestamps.
+fn bytes_of_numbers(array: &ArrayRef, column: Column) -> &[u8] {
+    match column {
         Column::Timestamps => array
             .as_primitive::<arrow_array::types::TimestampMicrosecondType>()
             .values()
@@ -494,9 +526,6 @@ fn copy_numbers(array: &ArrayRef, column: Column, out: &mut [u8]) {
             array.as_primitive::<Int64Type>().values().inner().as_slice()
         }
         Column::Values(_) => array.as_primitive::<Float64Type>().values().inner().as_slice(),
-    };
-    if bytes.len() == out.len() {
-        out.copy_from_slice(bytes);
     }
 }
 
