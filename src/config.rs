@@ -67,6 +67,12 @@ pub struct DbConfig {
     /// Bytes of decoded points kept in memory before the largest tails are sealed into chunks;
     /// default 64 MiB. At most 32 points a key stay beyond it.
     pub tail_budget_bytes: usize,
+    /// Bytes of decoded columns kept for the next read of the same history, the least recently used
+    /// going first; default 256 MiB, which holds some 16 million points. 0 keeps none.
+    pub column_cache_bytes: usize,
+    /// Bytes of buffers kept to be used again when arrays and tensors are released, because fresh
+    /// memory costs more than decoding into it; default 256 MiB. 0 keeps none.
+    pub buffer_pool_bytes: usize,
     /// Age in milliseconds at which a read-only handle looks for new commits by itself before it
     /// answers; default 1. 0 looks every time, `u64::MAX` only on `refresh()`.
     pub refresh_interval_ms: u64,
@@ -92,6 +98,8 @@ impl Default for DbConfig {
             enable_delta: true,
             enable_compression: true,
             tail_budget_bytes: 64 << 20,
+            column_cache_bytes: 256 << 20,
+            buffer_pool_bytes: 256 << 20,
             refresh_interval_ms: 1,
             allow_network_fs: false,
             auto_optimize: false,
@@ -144,6 +152,20 @@ impl DbConfig {
     #[must_use]
     pub fn with_tail_budget_bytes(mut self, bytes: usize) -> Self {
         self.tail_budget_bytes = bytes;
+        self
+    }
+
+    /// Sets how many bytes of decoded columns are kept for the next read.
+    #[must_use]
+    pub fn with_column_cache_bytes(mut self, bytes: usize) -> Self {
+        self.column_cache_bytes = bytes;
+        self
+    }
+
+    /// Sets how many bytes of released buffers are kept to be used again.
+    #[must_use]
+    pub fn with_buffer_pool_bytes(mut self, bytes: usize) -> Self {
+        self.buffer_pool_bytes = bytes;
         self
     }
 
@@ -204,6 +226,10 @@ impl DbConfig {
             Some("enable_compression")
         } else if self.tail_budget_bytes != other.tail_budget_bytes {
             Some("tail_budget_bytes")
+        } else if self.column_cache_bytes != other.column_cache_bytes {
+            Some("column_cache_bytes")
+        } else if self.buffer_pool_bytes != other.buffer_pool_bytes {
+            Some("buffer_pool_bytes")
         } else if self.allow_network_fs != other.allow_network_fs {
             Some("allow_network_fs")
         } else if self.auto_optimize != other.auto_optimize {

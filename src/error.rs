@@ -197,6 +197,19 @@ pub enum SynaError {
         /// The limit.
         max: u64,
     },
+    /// A column of texts or bytes is larger than one Arrow array may be.
+    #[error(
+        "the values of key {key:?} have {bytes} bytes together, more than {max}, which one array \
+         holds: read them as a stream"
+    )]
+    ColumnTooLarge {
+        /// The key asked for.
+        key: String,
+        /// Bytes of all values, or those up to where it was noticed.
+        bytes: u64,
+        /// The limit.
+        max: u64,
+    },
     /// Two columns that belong together have different lengths.
     #[error("{timestamps} timestamps came with {values} values")]
     LengthMismatch {

@@ -8,7 +8,7 @@
 //!
 //! It is not a server, not a relational database, and not a cache: nothing is ever updated in
 //! place, there is one writer process at a time, and what is appended stays until a rewrite drops
-//! it. Handing histories to Arrow comes with the next version.
+//! it.
 //!
 //! ```
 //! use synadb::{Atom, SynaDB};
@@ -28,10 +28,28 @@
 //! # }
 //! ```
 //!
-//! Data flow one way: put, log, index, columns. In the sources: `format` knows the bytes (the
+//! A history leaves as Arrow arrays, which share memory with the file where the bytes allow it, and
+//! answers questions about itself without leaving:
+//!
+//! ```
+//! use synadb::{Aggregate, SynaDB};
+//!
+//! # fn main() -> synadb::Result<()> {
+//! let db = SynaDB::in_memory()?;
+//! db.append_batch("JFK/temp", &[0, 1_800_000_000, 3_600_000_000], &[39.0, 38.0, 37.0][..])?;
+//! let history = db.history("JFK/temp")?;
+//! assert_eq!(history.read()?.num_rows(), 3); // an Arrow RecordBatch: timestamp, value
+//! assert_eq!(history.stats()?.mean, Some(38.0));
+//! let hours = history.resample("1h".parse()?, &[Aggregate::Min, Aggregate::Max])?;
+//! assert_eq!(hours.num_rows(), 2);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Data flow one way: put, log, index, columns, arrays. In the sources: `format` knows the bytes (the
 //! drawing of the file is there), `storage` where they live, `log` appends and reads them back,
-//! `index` finds them, `column` holds them decoded, `db` wires the parts, `maintenance` rewrites
-//! and checks.
+//! `index` finds them, `column` holds them decoded, `materialize` makes arrays of them, `query`
+//! answers without arrays, `db` wires the parts, `maintenance` rewrites and checks.
 //!
 //! What is promised about durability, atomicity, recovery, detection and concurrency is written
 //! down word for word in `docs/promises.md`, each with its tests.
@@ -57,14 +75,16 @@ mod format;
 mod index;
 mod log;
 mod maintenance;
+mod materialize;
+mod query;
 mod registry;
 mod sync;
 
 pub use atom::{Atom, AtomKind, Point};
 pub use config::{Create, DbConfig, Durability};
 pub use db::{
-    Appended, Batch, Change, Cursor, EncodingUse, FollowFrom, FollowedCommit, Follower, Series,
-    Snapshot, Stats, SynaDB, Values,
+    Appended, Batch, Change, Cursor, EncodingUse, FollowFrom, FollowedCommit, Follower, History,
+    HistoryStream, Series, Snapshot, Stats, SynaDB, Values,
 };
 pub use error::{Result, SharedIo, SynaError};
 pub use log::recovery::RecoveryReport;
@@ -72,6 +92,8 @@ pub use maintenance::{
     MissingRange, OptimizeOptions, Progress, RetainPolicy, RewriteReport, SalvageReport,
     VerifyReport, salvage, salvage_storage, salvage_with,
 };
+pub use materialize::{AsType, Explain, ExplainColumn, OnMismatch, Order, Tensor};
+pub use query::{Aggregate, Downsample, Every, HistoryStats, Number};
 pub use registry::{close_db, open_db, open_db_with, with_db};
 
 /// The README's examples are compiled and run like any other.

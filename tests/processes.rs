@@ -1256,6 +1256,13 @@ fn memory_limit() {
         }
         Err(error) => told("history", &error),
     }
+    match db.history("many").and_then(|history| history.decode_raw(true).read()) {
+        Ok(batch) => {
+            assert_eq!(i64::try_from(batch.num_rows()).unwrap(), POINTS);
+            say("arrow: all of it");
+        }
+        Err(error) => told("arrow", &error),
+    }
     match db.get("large") {
         Ok(value) => {
             assert_eq!(value, Some(Atom::Bytes(vec![7; LARGE])));
@@ -1274,7 +1281,7 @@ fn too_little_memory_is_an_error_and_no_part_of_a_result() {
     db.append_batch("many", &times, times.as_slice()).unwrap();
     db.append("large", vec![7u8; LARGE]).unwrap();
     db.close().unwrap();
-    let (mut refused, mut whole) = (0, 0);
+    let (mut refused, mut whole, mut arrays) = (0, 0, 0);
     for extra in [6, 30, 70, 100, 130, 180, 250, 500] {
         let extra = extra.to_string();
         let vars = [("TEST_PATH", text(&path)), ("TEST_EXTRA", &extra)];
@@ -1282,8 +1289,10 @@ fn too_little_memory_is_an_error_and_no_part_of_a_result() {
         println!("{extra} MiB: {lines:?}");
         refused += lines.iter().filter(|line| line.contains("no memory")).count();
         whole += lines.iter().filter(|line| line.contains("all of it")).count();
+        arrays += lines.iter().filter(|line| line.contains("arrow: no memory")).count();
     }
     assert!(refused > 0 && whole > 1, "{refused} refused, {whole} read");
+    assert!(arrays > 0, "arrays were refused never");
 }
 
 // ---- rewrites (rows 58, 66 to 68) --------------------------------------------------------------

@@ -21,4 +21,4 @@ pub(crate) mod testing;
 pub(crate) use builder::EncodedChunk;
 pub(crate) use merge::{ColumnSource, MergedChunk, SourceBlock, is_mergeable};
 pub(crate) use points::Points;
-pub(crate) use stats::{FloatStats, IntStats, ZoneMap};
+pub(crate) use stats::{FloatStats, IntStats, TimestampStats, ZoneMap};

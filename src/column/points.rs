@@ -284,6 +284,15 @@ impl Points {
         &self.bits
     }
 
+    /// The zone map of the rows `rows`.
+    ///
+    /// # Panics
+    ///
+    /// If there are no such rows.
+    pub(crate) fn zone_map(&self, rows: Range<usize>) -> super::ZoneMap {
+        super::builder::zone_map(self, rows).0
+    }
+
     /// The kind of all rows, if they are of one kind and there are any.
     ///
     /// May be `None` for rows that are of one kind since others were truncated at the back.

@@ -162,6 +162,39 @@ impl FloatStats {
         FloatStats { min, max, sum, first, last }
     }
 
+    /// The sum of each run of doubles in row order without NaNs, and how many of these there are:
+    /// the same as [`FloatStats::of`] finds, in less time.
+    ///
+    /// An addition has to wait for the one before it, so two runs are added up side by side.
+    pub(crate) fn sums_of(runs: &[&[f64]]) -> Vec<(f64, u64)> {
+        let mut sums = vec![(0.0_f64, 0_u64); runs.len()];
+        let mut waiting = sums.iter_mut().zip(runs.iter().copied());
+        let (mut one, mut two) = (waiting.next(), waiting.next());
+        while let (Some((sum_one, rest_one)), Some((sum_two, rest_two))) = (&mut one, &mut two) {
+            let common = rest_one.len().min(rest_two.len());
+            let (head_one, tail_one) = rest_one.split_at(common);
+            let (head_two, tail_two) = rest_two.split_at(common);
+            let (mut left, mut right) = (**sum_one, **sum_two);
+            for (a, b) in head_one.iter().zip(head_two) {
+                add(&mut left, *a);
+                add(&mut right, *b);
+            }
+            (**sum_one, **sum_two) = (left, right);
+            (*rest_one, *rest_two) = (tail_one, tail_two);
+            if tail_one.is_empty() {
+                one = waiting.next();
+            }
+            if tail_two.is_empty() {
+                two = waiting.next();
+            }
+        }
+        for (sum, rest) in one.into_iter().chain(two) {
+            rest.iter().for_each(|value| add(sum, *value));
+        }
+        sums.iter_mut().for_each(|(sum, _)| *sum = one_nan(*sum));
+        sums
+    }
+
     /// Statistics of doubles in row order, given as anything that converts to them, and how many
     /// are NaN.
     ///
@@ -240,6 +273,14 @@ impl TimestampStats {
     }
 }
 
+/// Adds a double to a sum and a count of NaNs.
+#[inline]
+fn add((sum, nans): &mut (f64, u64), value: f64) {
+    *nans += u64::from(value.is_nan());
+    // A sum starts at +0.0 and so is never -0.0: adding 0.0 for a NaN changes nothing.
+    *sum += if value.is_nan() { 0.0 } else { value };
+}
+
 /// Infinities of both signs sum up to a NaN whose sign depends on the processor.
 fn one_nan(sum: f64) -> f64 {
     if sum.is_nan() { f64::NAN } else { sum }
@@ -302,7 +343,21 @@ mod tests {
     proptest! {
         #[test]
         fn floats_match_the_definition(values in floats(0..50)) {
-            prop_assert_eq!(FloatStats::of(&values, |v| v), plain_floats(&values));
+            let plain = plain_floats(&values);
+            prop_assert_eq!(FloatStats::of(&values, |v| v), plain);
+        }
+
+        #[test]
+        fn sums_side_by_side_match_the_definition(
+            runs in proptest::collection::vec(floats(0..20), 0..6),
+        ) {
+            let slices: Vec<&[f64]> = runs.iter().map(Vec::as_slice).collect();
+            let plain = |run: &Vec<f64>| {
+                let (stats, nans) = plain_floats(run);
+                (stats.sum.to_bits(), nans)
+            };
+            let found = FloatStats::sums_of(&slices).into_iter().map(|(s, n)| (s.to_bits(), n));
+            prop_assert_eq!(found.collect::<Vec<_>>(), runs.iter().map(plain).collect::<Vec<_>>());
         }
 
         #[test]

@@ -19,6 +19,7 @@ use crate::log::group::Group;
 use crate::log::lock::FileLock;
 use crate::log::recovery::RecoveryReport;
 use crate::log::{LogFile, LogWriter};
+use crate::materialize::Materializer;
 use crate::storage::{FileIdentity, Medium, Storage};
 
 use super::follow::Followers;
@@ -30,6 +31,9 @@ use super::write::OwnedCommit;
 /// A log file and the index of it. A rewrite makes a new one; whoever reads the old one keeps it.
 #[derive(Debug)]
 pub(crate) struct Generation {
+    /// Different for every generation of every database that this process has read: what is
+    /// cached of one is never taken for another's.
+    pub(crate) number: u64,
     pub(crate) log: Arc<LogFile>,
     pub(crate) index: Arc<Index>,
     /// A newer one has taken its place.
@@ -38,7 +42,9 @@ pub(crate) struct Generation {
 
 impl Generation {
     pub(crate) fn new(log: Arc<LogFile>, index: Arc<Index>) -> Arc<Generation> {
-        Arc::new(Generation { log, index, superseded: AtomicBool::new(false) })
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Generation { number, log, index, superseded: AtomicBool::new(false) })
     }
 }
 
@@ -128,6 +134,8 @@ pub(crate) struct Core {
     pub(crate) limits: Limits,
     pub(crate) recovery: RecoveryReport,
     pub(crate) generation: ArcSwap<Generation>,
+    /// Buffers and columns that reads of histories share.
+    pub(crate) materializer: Arc<Materializer>,
     pub(crate) side: Mutex<Side>,
     pub(crate) group: Group<OwnedCommit>,
     pub(crate) durable: Durable,
@@ -341,6 +349,7 @@ impl Core {
         }
         self.sealer.stop();
         self.keeper.stop();
+        self.materializer.close();
         let side = std::mem::replace(&mut *self.side.lock(), Side::Closed);
         let Side::Writer(mut side) = side else { return Ok(()) };
         let result = self.leave_clean(&mut side);

@@ -3,6 +3,7 @@
 mod batch;
 mod core;
 mod follow;
+mod history;
 mod keeper;
 mod open;
 mod opens;
@@ -12,6 +13,7 @@ mod sealer;
 mod series;
 mod snapshot;
 mod stats;
+mod stream;
 mod values;
 mod write;
 
@@ -26,13 +28,16 @@ use crate::error::{Result, SynaError};
 use crate::index::Glob;
 use crate::log::create::now;
 use crate::log::recovery::RecoveryReport;
+use crate::materialize::Tensor;
 use crate::storage::{FileIdentity, FileStorage, MemoryStorage, Storage};
 
 pub use batch::Batch;
 pub use follow::{Appended, Change, Cursor, FollowFrom, FollowedCommit, Follower};
+pub use history::History;
 pub use series::Series;
 pub use snapshot::Snapshot;
 pub use stats::{EncodingUse, Stats};
+pub use stream::HistoryStream;
 pub use values::Values;
 
 pub(crate) use self::core::{Core, Generation, Pinned, WriterSide};
@@ -519,6 +524,65 @@ impl SynaDB {
     /// As [`SynaDB::get_history`].
     pub fn get_history_floats(&self, key: &str) -> Result<Vec<f64>> {
         self.reading()?.pinned().view().get_history_floats(key)
+    }
+
+    /// The live history of a key as of the newest commit, to be read as Arrow arrays, cut by time
+    /// or by row, summed up, resampled. It keeps seeing that commit, whatever is appended, deleted
+    /// or rewritten meanwhile.
+    ///
+    /// ```
+    /// # fn main() -> synadb::Result<()> {
+    /// # let db = synadb::SynaDB::in_memory()?;
+    /// db.append_batch("JFK/temp", &[0, 3_600_000_000], &[39.02, 38.84][..])?;
+    /// let history = db.history("JFK/temp")?;
+    /// assert_eq!(history.read()?.num_rows(), 2);
+    /// assert_eq!(history.range(0..1_000_000).floats()?, [39.02]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `KeyNotFound`, `Closed`, `ForkedHandle`.
+    pub fn history(&self, key: &str) -> Result<History> {
+        let pinned = self.reading()?.pinned();
+        History::new(self.clone(), Arc::new(pinned), key)
+    }
+
+    /// The doubles among the live points of a key, in append order, as a tensor of its own: a copy
+    /// that may be changed. Other kinds are left out. Cost: about that of copying the memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`SynaDB::get_history`].
+    pub fn get_history_tensor(&self, key: &str) -> Result<Tensor> {
+        self.history(key)?.floats_only()
+    }
+
+    /// Returns the memory of cached columns and idle buffers to the system, as far as no array or
+    /// tensor holds it; says how many bytes of buffers that was. They fill again as histories are
+    /// read.
+    ///
+    /// # Errors
+    ///
+    /// `Closed`, `ForkedHandle`.
+    pub fn trim(&self) -> Result<u64> {
+        self.open.check()?;
+        self.open.core.check_fork()?;
+        Ok(self.open.core.materializer.trim() as u64)
+    }
+
+    /// Benchmarks only: empties the column cache and leaves the buffer pool as it is.
+    ///
+    /// # Errors
+    ///
+    /// `Closed`, `ForkedHandle`.
+    #[doc(hidden)]
+    pub fn forget_columns(&self) -> Result<()> {
+        self.open.check()?;
+        self.open.core.check_fork()?;
+        self.open.core.materializer.cache.clear();
+        Ok(())
     }
 
     /// A view of the newest commit that never changes.

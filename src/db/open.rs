@@ -20,6 +20,7 @@ use crate::log::group::Group;
 use crate::log::lock::FileLock;
 use crate::log::recovery::{self, RecoveryReport, Tail};
 use crate::log::{Content, LogFile, LogWriter, Scanned, Scanner, create};
+use crate::materialize::Materializer;
 use crate::storage::{FileKind, FileStatus, Medium, OpenMode, Replace, Storage, StorageFile};
 
 use super::core::{Core, Durable, Generation, Side, WriterSide};
@@ -329,6 +330,7 @@ fn new_core(
         limits: *generation.log.limits(),
         recovery,
         generation: ArcSwap::new(generation),
+        materializer: Materializer::new(config.buffer_pool_bytes, config.column_cache_bytes),
         side: Mutex::new(side),
         group: Group::new(),
         durable: Durable {

@@ -1,13 +1,16 @@
 //! A view of one commit.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::atom::{Atom, AtomKind, Point};
 use crate::error::Result;
 use crate::index::Glob;
+use crate::materialize::Tensor;
 
 use super::SynaDB;
 use super::core::Pinned;
+use super::history::History;
 use super::read::View;
 
 /// The database as of one commit. All that is read through it agrees and never changes, whatever is
@@ -17,7 +20,7 @@ use super::read::View;
 /// rewrite the old file stays on disk.
 pub struct Snapshot {
     db: SynaDB,
-    pinned: Pinned,
+    pinned: Arc<Pinned>,
 }
 
 impl std::fmt::Debug for Snapshot {
@@ -31,7 +34,7 @@ impl std::fmt::Debug for Snapshot {
 
 impl Snapshot {
     pub(super) fn new(db: SynaDB, pinned: Pinned) -> Snapshot {
-        Snapshot { db, pinned }
+        Snapshot { db, pinned: Arc::new(pinned) }
     }
 
     fn view(&self) -> Result<View<'_>> {
@@ -133,6 +136,26 @@ impl Snapshot {
     /// As [`SynaDB::get_history`].
     pub fn types(&self, key: &str) -> Result<Vec<AtomKind>> {
         self.view()?.types(key)
+    }
+
+    /// The history of a key as of this commit, to be read as Arrow arrays, as
+    /// [`SynaDB::history`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SynaDB::history`].
+    pub fn history(&self, key: &str) -> Result<History> {
+        self.view()?;
+        History::new(self.db.clone(), Arc::clone(&self.pinned), key)
+    }
+
+    /// The doubles among the points as a tensor, as [`SynaDB::get_history_tensor`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SynaDB::get_history_tensor`].
+    pub fn get_history_tensor(&self, key: &str) -> Result<Tensor> {
+        self.history(key)?.floats_only()
     }
 
     /// All live points of a key in append order.

@@ -56,6 +56,28 @@ pub struct Stats {
     pub auto_optimize_error: Option<String>,
     /// How often the file was rewritten, from 1.
     pub generation: u64,
+    /// Decoded columns that the cache holds, see
+    /// [`column_cache_bytes`](crate::DbConfig::column_cache_bytes).
+    pub column_cache_bytes: u64,
+    /// Reads of a column that were answered by the cache, and those that were not; columns that
+    /// are mapped are not asked for there.
+    pub column_cache_hits: u64,
+    /// See [`column_cache_hits`](Stats::column_cache_hits).
+    pub column_cache_misses: u64,
+    /// Buffers in use: held by the column cache, by arrays and by tensors. What the cache holds and
+    /// somebody else, too, is counted once.
+    pub buffer_pool_used_bytes: u64,
+    /// Buffers that wait to be used again, see
+    /// [`buffer_pool_bytes`](crate::DbConfig::buffer_pool_bytes).
+    pub buffer_pool_idle_bytes: u64,
+    /// Bytes of columns that left as parts of the file, since it was opened.
+    pub mapped_bytes: u64,
+    /// Bytes of columns that left as they lay in the cache.
+    pub cached_bytes: u64,
+    /// Bytes of columns that were decoded.
+    pub decoded_bytes: u64,
+    /// Bytes of columns that were copied.
+    pub copied_bytes: u64,
     /// `disk`, `memory` (nothing is durable there) or the name of a network file system.
     pub medium: &'static str,
 }
@@ -137,6 +159,14 @@ impl Core {
             },
             ..Stats::default()
         };
+        let shared = &self.materializer;
+        stats.column_cache_bytes = shared.cache.bytes() as u64;
+        (stats.column_cache_hits, stats.column_cache_misses) = shared.cache.hits_and_misses();
+        stats.buffer_pool_used_bytes = shared.pool.used_bytes() as u64;
+        stats.buffer_pool_idle_bytes = shared.pool.idle_bytes() as u64;
+        let [mapped, cached, decoded, copied] = shared.counters.all();
+        (stats.mapped_bytes, stats.cached_bytes) = (mapped, cached);
+        (stats.decoded_bytes, stats.copied_bytes) = (decoded, copied);
         for slot in index.slots() {
             let history = slot.history.lock();
             let len = history.rows.tail_len(slot.versions.newest().rows) as u64;

@@ -739,9 +739,10 @@ impl ChunkHeader {
         }
         let holds = ChunkType::of_counts(&totals) == self.chunk_type;
         ensure(holds, "the type of a chunk does not match its kinds")?;
-        for block in 0..self.blocks.len() {
-            let found = self.block_columns(block).iter().map(|column| column.role);
-            let holds = found.eq(ColumnRole::of_chunk(self.chunk_type, &totals));
+        let roles: Vec<ColumnRole> = ColumnRole::of_chunk(self.chunk_type, &totals).collect();
+        let of_blocks = self.columns.chunks(usize::from(self.column_count).max(1));
+        for found in of_blocks {
+            let holds = found.iter().map(|column| column.role).eq(roles.iter().copied());
             ensure(holds, "the columns of a block do not match the type of its chunk")?;
         }
         Ok(())

@@ -1,17 +1,26 @@
 //! Reading a chunk's points back: its header once, its blocks verified once each.
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::atom::{Atom, Point};
-use crate::column::Points;
 use crate::column::reader::{self, BlockError};
+use crate::column::{Points, ZoneMap};
 use crate::error::{Result, SynaError};
 use crate::format::checksum::crc32c;
-use crate::format::chunk::{ChunkHeader, ColumnRecord, header_len};
+use crate::format::chunk::{
+    ChunkError, ChunkHeader, ChunkType, ColumnRecord, ColumnRole, EncodingId, header_len,
+};
 use crate::format::entry::{EntryHeader, HEADER_LEN, Kind, body_crc, entry_len, flags};
 use crate::format::value::{self, StoredAtom, StoredValue};
 use crate::log::{LogBytes, LogFile};
+use crate::storage::Mapping;
+
+/// The bit of a block that was verified whole: checksums of all columns, and that they fit each
+/// other. The lower bits stand for the checksum of one column each, by its role.
+const WHOLE: u16 = 1 << 15;
 
 /// A chunk whose header was read and verified.
 pub(crate) struct LoadedChunk {
@@ -20,8 +29,12 @@ pub(crate) struct LoadedChunk {
     /// Offset of its value.
     value_at: u64,
     header: ChunkHeader,
-    /// Which blocks were verified since the file was opened.
-    verified: Box<[AtomicBool]>,
+    /// What of each block was verified since the file was opened.
+    verified: Box<[AtomicU16]>,
+    /// The columns that are raw in every block, by the bits of their roles.
+    raw: u16,
+    /// The zone map of all rows, once it was asked for.
+    zone: OnceLock<ZoneMap>,
 }
 
 impl LoadedChunk {
@@ -61,14 +74,20 @@ impl LoadedChunk {
         if !header.is_aligned_at(value_at) {
             return Err(damaged("a chunk whose columns are not aligned"));
         }
-        let verified = header.blocks.iter().map(|_| AtomicBool::new(false)).collect();
-        Ok(LoadedChunk { offset, value_at, header, verified })
+        Ok(LoadedChunk::new(offset, value_at, header))
     }
 
     /// Makes a chunk of a header that a scan has verified already.
     pub(crate) fn from_scan(offset: u64, key_len: usize, header: ChunkHeader) -> LoadedChunk {
-        let verified = header.blocks.iter().map(|_| AtomicBool::new(false)).collect();
-        LoadedChunk { offset, value_at: offset + (HEADER_LEN + key_len) as u64, header, verified }
+        LoadedChunk::new(offset, offset + (HEADER_LEN + key_len) as u64, header)
+    }
+
+    fn new(offset: u64, value_at: u64, header: ChunkHeader) -> LoadedChunk {
+        let verified = header.blocks.iter().map(|_| AtomicU16::new(0)).collect();
+        let raw = header.columns.iter().fold(u16::MAX, |raw, column| {
+            if column.encoding == EncodingId::Raw { raw } else { raw & !bit(column.role) }
+        });
+        LoadedChunk { offset, value_at, header, verified, raw, zone: OnceLock::new() }
     }
 
     /// Offset of the chunk's entry.
@@ -99,15 +118,23 @@ impl LoadedChunk {
         Ok(())
     }
 
+    /// Whether the block was verified whole.
+    pub(crate) fn is_whole(&self, block: usize) -> bool {
+        self.verified.get(block).is_some_and(|bits| bits.load(Ordering::Relaxed) & WHOLE != 0)
+    }
+
+    fn note(&self, block: usize, bits: u16) {
+        if let Some(verified) = self.verified.get(block) {
+            verified.fetch_or(bits, Ordering::Relaxed);
+        }
+    }
+
     fn decode_block(&self, log: &LogFile, block: usize, out: &mut Points) -> Result<()> {
-        let verified = self.verified.get(block);
-        let first_read = !verified.is_some_and(|v| v.load(Ordering::Relaxed));
+        let first_read = !self.is_whole(block);
         self.with_columns(log, |fetch| {
             reader::decode_block(&self.header, block, fetch, first_read, out)
         })?;
-        if let Some(verified) = verified {
-            verified.store(true, Ordering::Relaxed);
-        }
+        self.note(block, WHOLE);
         Ok(())
     }
 
@@ -119,10 +146,12 @@ impl LoadedChunk {
         block: usize,
         out: &mut Vec<i64>,
     ) -> Result<()> {
-        let first_read = !self.verified.get(block).is_some_and(|v| v.load(Ordering::Relaxed));
+        let first_read = !self.is_verified(block, ColumnRole::Timestamps);
         self.with_columns(log, |fetch| {
             reader::decode_block_timestamps(&self.header, block, fetch, first_read, out)
-        })
+        })?;
+        self.note(block, bit(ColumnRole::Timestamps));
+        Ok(())
     }
 
     /// One point of the chunk.
@@ -130,13 +159,7 @@ impl LoadedChunk {
         let Some((block, _)) = self.header.block_of_row(row) else {
             return Err(log.corrupt(self.offset, "a chunk without a row that the index expects"));
         };
-        let verified = self.verified.get(block);
-        if !verified.is_some_and(|v| v.load(Ordering::Relaxed)) {
-            self.verify_block(log, block)?;
-            if let Some(verified) = verified {
-                verified.store(true, Ordering::Relaxed);
-            }
-        }
+        self.ensure_whole(log, block)?;
         self.with_columns(log, |fetch| reader::point_at(&self.header, row, fetch))
     }
 
@@ -164,7 +187,7 @@ impl LoadedChunk {
         }
     }
 
-    /// Fetches all columns of the chunk as one stretch of the log and reads from it.
+    /// Fetches columns from the map, or copies of them, and reads from these.
     fn with_columns<T>(
         &self,
         log: &LogFile,
@@ -172,13 +195,117 @@ impl LoadedChunk {
             &dyn Fn(&ColumnRecord) -> Result<Cow<'static, [u8]>, SynaError>,
         ) -> Result<T, BlockError>,
     ) -> Result<T> {
-        let data_at = self.value_at + self.header.data_start;
+        let data_at = self.data_at();
         let fetch = |column: &ColumnRecord| {
             let len = usize::try_from(column.stored_len)
                 .map_err(|_| SynaError::OutOfMemory { bytes: column.stored_len })?;
             Ok(Cow::Owned(log.committed(data_at + column.offset, len)?.to_vec()))
         };
         read(&fetch).map_err(|error| error.into_error(self.offset, self.offset))
+    }
+}
+
+/// The bit of a column in `verified`.
+fn bit(role: ColumnRole) -> u16 {
+    1 << role as u8
+}
+
+/// Columns, for who builds arrays of them.
+impl LoadedChunk {
+    /// Offset of the first column in the file.
+    pub(crate) fn data_at(&self) -> u64 {
+        self.value_at + self.header.data_start
+    }
+
+    /// The map of all columns, `None` where the system does not map.
+    pub(crate) fn mapping(&self, log: &LogFile) -> Option<Arc<dyn Mapping>> {
+        log.mapping_for(self.data_at() + self.header.data_len)
+    }
+
+    /// Whether the bytes of a column in these blocks are what they decode to.
+    pub(crate) fn is_raw(&self, role: ColumnRole, blocks: Range<usize>) -> bool {
+        self.raw & bit(role) != 0
+            || blocks.into_iter().all(|block| {
+                self.header.column(block, role).is_some_and(|c| c.encoding == EncodingId::Raw)
+            })
+    }
+
+    /// Whether the checksum of a column was compared since the file was opened.
+    pub(crate) fn is_verified(&self, block: usize, role: ColumnRole) -> bool {
+        let done = WHOLE | bit(role);
+        self.verified.get(block).is_some_and(|bits| bits.load(Ordering::Relaxed) & done != 0)
+    }
+
+    /// Compares the checksum of a column, unless that was done before.
+    pub(crate) fn ensure_verified(
+        &self,
+        log: &LogFile,
+        block: usize,
+        role: ColumnRole,
+    ) -> Result<()> {
+        if self.is_verified(block, role) {
+            return Ok(());
+        }
+        let missing = "a block lacks a column";
+        let column = self.header.column(block, role).ok_or_else(|| self.corrupt(missing))?;
+        let len = usize::try_from(column.stored_len)
+            .map_err(|_| SynaError::OutOfMemory { bytes: column.stored_len })?;
+        let bytes = log.committed(self.data_at() + column.offset, len)?;
+        if bytes.len() != len || crc32c(&bytes) != column.crc {
+            return Err(self.corrupt("a column fails its checksum"));
+        }
+        self.note(block, bit(role));
+        Ok(())
+    }
+
+    /// Verifies a block whole, unless that was done before.
+    pub(crate) fn ensure_whole(&self, log: &LogFile, block: usize) -> Result<()> {
+        if !self.is_whole(block) {
+            self.verify_block(log, block)?;
+            self.note(block, WHOLE);
+        }
+        Ok(())
+    }
+
+    /// Decodes one column of a block into `out`, which has its `decoded_len` bytes, comparing the
+    /// checksum unless that was done before.
+    pub(crate) fn decode_column(
+        &self,
+        log: &LogFile,
+        block: usize,
+        role: ColumnRole,
+        out: &mut [u8],
+    ) -> Result<()> {
+        let first_read = !self.is_verified(block, role);
+        let data_at = self.data_at();
+        let mapping = self.mapping(log);
+        let fetch = |column: &ColumnRecord| -> Result<Cow<'_, [u8]>> {
+            let len = usize::try_from(column.stored_len)
+                .map_err(|_| SynaError::OutOfMemory { bytes: column.stored_len })?;
+            let offset = data_at + column.offset;
+            match mapping.as_ref().and_then(|mapping| mapping.slice(offset, len)) {
+                Some(bytes) => Ok(Cow::Borrowed(bytes)),
+                None => Ok(Cow::Owned(log.committed(offset, len)?.to_vec())),
+            }
+        };
+        reader::decode_column(&self.header, block, role, &fetch, first_read, out)
+            .map_err(|error| error.into_error(self.offset, self.offset))?;
+        self.note(block, bit(role));
+        Ok(())
+    }
+
+    /// The zone map of all rows.
+    pub(crate) fn zone_map(&self) -> &ZoneMap {
+        self.zone.get_or_init(|| self.header.zone_map())
+    }
+
+    pub(crate) fn chunk_type(&self) -> ChunkType {
+        self.header.chunk_type
+    }
+
+    /// Damage of this chunk.
+    pub(crate) fn corrupt(&self, what: &'static str) -> SynaError {
+        ChunkError::Corrupt(what).into_error(self.offset, self.offset)
     }
 }
 

@@ -25,6 +25,51 @@ pub(crate) struct HistoryView {
     tail: Points,
 }
 
+/// A stretch of rows that lie in one place, for who builds arrays of them.
+pub(crate) struct Part {
+    /// The rows asked for.
+    pub(crate) rows: Range<u64>,
+    /// The first row that lies there.
+    pub(crate) first_row: u64,
+    pub(crate) place: Place,
+}
+
+/// Where rows lie.
+#[derive(Clone)]
+pub(crate) enum Place {
+    Chunk(Arc<LoadedChunk>),
+    /// A put whose value is too large to be kept in memory.
+    Put {
+        offset: u64,
+        val_len: u32,
+        timestamp: i64,
+    },
+    /// In memory.
+    Points(HeldPoints),
+}
+
+/// Points that somebody holds.
+#[derive(Clone)]
+pub(crate) enum HeldPoints {
+    Tail(Arc<Points>),
+    Segment(Arc<Segment>),
+}
+
+impl std::ops::Deref for HeldPoints {
+    type Target = Points;
+
+    fn deref(&self) -> &Points {
+        static NONE: std::sync::LazyLock<Points> = std::sync::LazyLock::new(Points::new);
+        match self {
+            HeldPoints::Tail(points) => points,
+            HeldPoints::Segment(segment) => match &segment.body {
+                SegmentBody::Points(points) => points,
+                _ => &NONE,
+            },
+        }
+    }
+}
+
 /// The point of a slot's latest value, unless it lies in the history.
 pub(crate) fn point_of_latest(latest: Latest) -> Option<Point> {
     match latest {
@@ -151,6 +196,32 @@ impl HistoryView {
     /// The last of the rows, as far as they lie in memory.
     pub(crate) fn tail(&self) -> &Points {
         &self.tail
+    }
+
+    /// The rows by where they lie, oldest first; the headers of their chunks are read.
+    pub(crate) fn into_parts(self, log: &LogFile, key: &str) -> Result<Vec<Part>> {
+        let mut parts = Vec::with_capacity(self.segments.len() + 1);
+        for segment in self.segments {
+            let first_row = segment.first_row;
+            let rows = self.rows.start.max(first_row)..self.rows.end.min(segment.end_row());
+            let place = match &segment.body {
+                SegmentBody::Chunk { .. } => Place::Chunk(load_chunk(log, key, &segment)?),
+                SegmentBody::Put { offset, val_len } => Place::Put {
+                    offset: *offset,
+                    val_len: *val_len,
+                    timestamp: segment.timestamp_min,
+                },
+                SegmentBody::Points(_) => Place::Points(HeldPoints::Segment(segment)),
+            };
+            parts.push(Part { rows, first_row, place });
+        }
+        if !self.tail.is_empty() {
+            let first_row = self.tail_row;
+            let rows = first_row..first_row + self.tail.len() as u64;
+            let place = Place::Points(HeldPoints::Tail(Arc::new(self.tail)));
+            parts.push(Part { rows, first_row, place });
+        }
+        Ok(parts)
     }
 
     /// An empty vector with room for every row, or `OutOfMemory`: how many rows there are is up to

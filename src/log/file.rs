@@ -168,7 +168,9 @@ impl LogFile {
         Ok(LogBytes::Copied(bytes))
     }
 
-    fn mapping_for(&self, end: u64) -> Option<Arc<dyn Mapping>> {
+    /// The map of the bytes up to `end`, which a commit known to be in the file covers; `None` where
+    /// the system does not map.
+    pub(crate) fn mapping_for(&self, end: u64) -> Option<Arc<dyn Mapping>> {
         if let Some(mapped) = &*self.mapping.load()
             && mapped.0.len() >= end
         {

@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 
 use crate::run::Result;
-use crate::{memory, open, syscalls};
+use crate::{history, memory, open, syscalls};
 
 /// Carries out one task in this process.
 pub fn main(args: &[String]) -> Result<()> {
@@ -18,6 +18,7 @@ pub fn main(args: &[String]) -> Result<()> {
         ["write-and-wait", path, points] => open::child_writer(path.as_ref(), points.parse()?),
         ["keys", path, keys] => memory::child_writes(path.as_ref(), keys.parse()?),
         ["keys-open", mode, path, keys] => memory::child_opens(mode, path.as_ref(), keys.parse()?),
+        ["history-memory", how, path] => history::child_memory(how, path.as_ref()),
         ["syscalls", mode, path, points] => syscalls::child(mode, path.as_ref(), points.parse()?),
         other => Err(format!("unknown task {other:?}").into()),
     }

@@ -19,6 +19,7 @@ mod data;
 mod encoding;
 mod entry;
 mod get;
+mod history;
 mod long;
 mod memory;
 mod newcomer;
@@ -57,6 +58,12 @@ const GROUPS: &[&Group] = &[
     &encoding::DECODE,
     &encoding::ENCODE,
     &encoding::EXACT,
+    &history::RAW,
+    &history::DECODED,
+    &history::RANGE,
+    &history::QUESTIONS,
+    &history::ONE_KEY,
+    &history::MEMORY,
 ];
 
 const USAGE: &str = "\

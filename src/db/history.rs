@@ -1,0 +1,608 @@
+//! One key's history as of a commit: what is asked of it, and the batches it leaves in.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, TimestampMicrosecondType};
+use arrow_array::{ArrayRef, RecordBatch, UInt64Array};
+use arrow_buffer::ScalarBuffer;
+use arrow_schema::{ArrowError, SchemaRef};
+
+use crate::error::{Result, SynaError};
+use crate::index::Part;
+use crate::materialize::cache::Column;
+use crate::materialize::schema::ValueType;
+use crate::materialize::{
+    AsType, Batches, Explain, How, KeyReader, Kinds, OnMismatch, Order, Piece, Tensor, explain,
+    pieces, plan_batches, push_rows,
+};
+use crate::query::{self, Aggregate, Downsample, Every, HistoryStats};
+
+use super::SynaDB;
+use super::core::Pinned;
+use super::stream::HistoryStream;
+
+/// The live points of one key as of one commit, to be read as Arrow arrays.
+///
+/// Made by [`SynaDB::history`] and [`Snapshot::history`](crate::Snapshot::history), narrowed by
+/// the methods that return `Self`, read by the others, any number of times. All of them agree: they
+/// see one commit, whatever is appended, deleted or rewritten meanwhile. While it lives the
+/// database stays open, and what a [`Snapshot`](crate::Snapshot) keeps is kept; what it hands out
+/// needs neither.
+///
+/// # Batches
+///
+/// A batch has two columns: `timestamp`, `Timestamp(Microsecond, "UTC")` without nulls, and
+/// `value`, nullable. The type of `value` is decided over the key's whole live history, so that
+/// slices of it have one schema:
+///
+/// | kinds | type |
+/// |---|---|
+/// | floats; nothing but nulls | Float64 |
+/// | ints | Int64 |
+/// | texts | Utf8 |
+/// | bytes | Binary |
+/// | ints and floats, every integer within 2^53 | Float64 |
+/// | any other mix | Struct `{kind, float, int, text, bytes}` |
+///
+/// A null point is a null slot. [`as_type`](History::as_type) asks for another type.
+///
+/// # Copies
+///
+/// Where the columns of a chunk lie in the file as Arrow wants them, arrays point into the map of
+/// the file; what had to be decoded or put together is kept in a cache, and the next read of the
+/// same rows points there. [`explain`](History::explain) tells which it is. Arrays stay valid after
+/// the history, the database and the file are gone. Checksums are compared at the first read of a
+/// block and never left out: damage is `Corrupt`, never an array.
+#[derive(Clone)]
+pub struct History {
+    db: SynaDB,
+    reader: KeyReader,
+    /// Keeps the commit; also what the rows are found by.
+    pinned: Arc<Pinned>,
+    /// The live rows.
+    live: Range<u64>,
+    asked: Asked,
+    selected: OnceLock<Arc<Selected>>,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, PartialEq)]
+struct Asked {
+    times: Option<Range<i64>>,
+    /// Places in the history, from 0 at the oldest live point.
+    rows: Range<u64>,
+    last: u64,
+    as_type: AsType,
+    on_mismatch: OnMismatch,
+    order: Order,
+    empty_buckets: bool,
+}
+
+/// The rows that were asked for.
+pub(super) struct Selected {
+    parts: Vec<Part>,
+    values: ValueType,
+    pub(super) rows: Vec<Range<u64>>,
+}
+
+impl fmt::Debug for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("History")
+            .field("key", &self.reader.key)
+            .field("commit_end", &self.pinned.commit_end())
+            .field("asked", &self.asked)
+            .finish_non_exhaustive()
+    }
+}
+
+impl History {
+    pub(super) fn new(db: SynaDB, pinned: Arc<Pinned>, key: &str) -> Result<History> {
+        let absent = || SynaError::KeyNotFound { key: key.to_owned() };
+        let generation = &pinned.generation;
+        let id = generation.index.find(key).ok_or_else(absent)?;
+        let slot = generation.index.slot(id).ok_or_else(absent)?;
+        let version = slot.version_at(pinned.commit_end());
+        if version.len() == 0 {
+            return Err(absent());
+        }
+        let reader = KeyReader {
+            shared: Arc::clone(&db.open.core.materializer),
+            log: Arc::clone(&generation.log),
+            generation: generation.number,
+            id,
+            key: Arc::from(key),
+            decode_raw: false,
+        };
+        let asked = Asked {
+            times: None,
+            rows: 0..u64::MAX,
+            last: u64::MAX,
+            as_type: AsType::Natural,
+            on_mismatch: OnMismatch::Raise,
+            order: Order::Append,
+            empty_buckets: false,
+        };
+        let live = version.live_from..version.rows;
+        Ok(History { db, reader, pinned, live, asked, selected: OnceLock::new() })
+    }
+
+    fn ask(mut self, change: impl FnOnce(&mut Asked)) -> Self {
+        change(&mut self.asked);
+        self.selected = OnceLock::new();
+        self
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        self.db.open.check()?;
+        self.db.open.core.check_fork()
+    }
+}
+
+/// Narrowing.
+impl History {
+    /// Only points with timestamps in `[start, end)`, microseconds since 1970-01-01 UTC. Chunks
+    /// and blocks whose times lie outside are not read. The last call counts.
+    #[must_use]
+    pub fn range(self, timestamps: Range<i64>) -> Self {
+        self.ask(|asked| asked.times = Some(timestamps))
+    }
+
+    /// Only points at these places of the live history, counted in append order from 0 at the
+    /// oldest; of those, [`range`](History::range) takes the ones of its time.
+    #[must_use]
+    pub fn rows(self, rows: Range<u64>) -> Self {
+        self.ask(|asked| asked.rows = rows)
+    }
+
+    /// Of all that is left by the others, only the last `count` points in append order.
+    #[must_use]
+    pub fn last(self, count: u64) -> Self {
+        self.ask(|asked| asked.last = count)
+    }
+
+    /// Values of this type. Default [`AsType::Natural`].
+    #[must_use]
+    pub fn as_type(self, as_type: AsType) -> Self {
+        self.ask(|asked| asked.as_type = as_type)
+    }
+
+    /// What happens to points that do not fit the type. Default [`OnMismatch::Raise`].
+    #[must_use]
+    pub fn on_mismatch(self, on_mismatch: OnMismatch) -> Self {
+        self.ask(|asked| asked.on_mismatch = on_mismatch)
+    }
+
+    /// In which order points leave. Default [`Order::Append`]. By time costs nothing where
+    /// timestamps do not fall, else a sort and a copy of all that is asked for.
+    #[must_use]
+    pub fn order(self, order: Order) -> Self {
+        self.ask(|asked| asked.order = order)
+    }
+
+    /// Whether [`resample`](History::resample) gives buckets without points, too. Default no.
+    #[must_use]
+    pub fn empty_buckets(self, empty: bool) -> Self {
+        self.ask(|asked| asked.empty_buckets = empty)
+    }
+
+    /// Tests only: decodes raw columns as if they were encoded, instead of mapping them.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn decode_raw(mut self, decode_raw: bool) -> Self {
+        self.reader.decode_raw = decode_raw;
+        self
+    }
+}
+
+/// Reading.
+impl History {
+    /// The key.
+    pub fn key(&self) -> &str {
+        &self.reader.key
+    }
+
+    /// Number of points. Free unless a time range or [`OnMismatch::Skip`] is asked for; then the
+    /// blocks at the edges, or those of mixed kinds, are read.
+    ///
+    /// # Errors
+    ///
+    /// As [`History::read`].
+    pub fn len(&self) -> Result<u64> {
+        self.check()?;
+        if self.asked.times.is_none() && self.asked.on_mismatch != OnMismatch::Skip {
+            let rows = self.plain_rows();
+            return Ok(rows.end - rows.start);
+        }
+        Ok(self.selected()?.len())
+    }
+
+    /// Whether there are no points.
+    ///
+    /// # Errors
+    ///
+    /// As [`History::read`].
+    pub fn is_empty(&self) -> Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// The schema of the batches. Reads the headers of the key's chunks, once.
+    ///
+    /// # Errors
+    ///
+    /// As [`History::read`].
+    pub fn schema(&self) -> Result<SchemaRef> {
+        self.check()?;
+        if let Some(kinds) = self.known_kinds() {
+            return Ok(ValueType::of(self.asked.as_type, &kinds).schema());
+        }
+        Ok(self.selected()?.values.schema())
+    }
+
+    /// All points as one batch.
+    ///
+    /// Cost: what [`explain`](History::explain) says; nothing but a few pointers where the rows lie
+    /// in one raw chunk or were read before.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` if a part of the rows is damaged; `TypeMismatch` for points that do not fit the
+    /// type asked for; `ColumnTooLarge` for texts or bytes of more than 2^31 - 1 bytes together;
+    /// `OutOfMemory`, `Io`, `Closed`, `ForkedHandle`. Nothing is returned in part.
+    pub fn read(&self) -> Result<RecordBatch> {
+        self.check()?;
+        if let Some(batch) = self.read_cached() {
+            return batch;
+        }
+        let selected = self.selected()?;
+        selected.batch(&self.reader, &selected.rows, self.asked.on_mismatch, self.asked.order)
+    }
+
+    /// All points in batches of about a million rows or 64 MiB; one batch where all lie in one
+    /// piece already. May be called any number of times: every stream begins at the first point.
+    ///
+    /// # Errors
+    ///
+    /// As [`History::read`]; the stream itself may fail, too.
+    pub fn stream(&self) -> Result<HistoryStream> {
+        self.check()?;
+        let selected = self.selected()?;
+        let reader = &self.reader;
+        if self.sorts(&selected)? {
+            // Any row may come first, so all of them are put in order before the first one leaves.
+            let on_mismatch = self.asked.on_mismatch;
+            let whole = selected.batch(reader, &selected.rows, on_mismatch, Order::Time)?;
+            return Ok(HistoryStream::new(self.clone(), selected, Vec::new(), Some(whole)));
+        }
+        let batches = plan_batches(reader, &selected.parts, &selected.rows, selected.values);
+        Ok(HistoryStream::new(self.clone(), selected, batches, None))
+    }
+
+    /// The timestamps alone. Shares memory as the batches do.
+    ///
+    /// # Errors
+    ///
+    /// As [`History::read`].
+    pub fn timestamps(&self) -> Result<ScalarBuffer<i64>> {
+        self.check()?;
+        let selected = self.selected()?;
+        let pieces = pieces(&selected.parts, &selected.rows);
+        if pieces.is_empty() {
+            return Ok(ScalarBuffer::from(Vec::new()));
+        }
+        let array = self.reader.column(&pieces, Column::Timestamps, OnMismatch::Raise)?;
+        let stamps = array.as_primitive::<TimestampMicrosecondType>().values().clone();
+        if self.sorts(&selected)? {
+            let mut stamps = stamps.to_vec();
+            stamps.sort_unstable();
+            return Ok(stamps.into());
+        }
+        Ok(stamps)
+    }
+
+    /// The values as doubles: integers within 2^53 are, nulls become NaN, and so do other values
+    /// by [`OnMismatch::Null`].
+    ///
+    /// # Errors
+    ///
+    /// As [`History::read`].
+    pub fn floats(&self) -> Result<Vec<f64>> {
+        let tensor = self.tensor()?;
+        let mut floats = Vec::new();
+        let no_memory = |_| SynaError::OutOfMemory { bytes: tensor.len() as u64 * 8 };
+        floats.try_reserve_exact(tensor.len()).map_err(no_memory)?;
+        floats.extend_from_slice(&tensor);
+        Ok(floats)
+    }
+
+    /// As [`History::floats`], in memory of the buffer pool.
+    ///
+    /// # Errors
+    ///
+    /// As [`History::read`].
+    pub fn tensor(&self) -> Result<Tensor> {
+        self.check()?;
+        let history = self.clone().as_type(AsType::Float);
+        let selected = history.selected()?;
+        let (reader, on_mismatch) = (&history.reader, history.asked.on_mismatch);
+        if history.sorts(&selected)? {
+            let batch = selected.batch(reader, &selected.rows, on_mismatch, Order::Time)?;
+            return reader.tensor_of(batch.column(1).as_primitive::<Float64Type>());
+        }
+        reader.tensor(&pieces(&selected.parts, &selected.rows), on_mismatch).map(Tensor::new)
+    }
+
+    /// The floats among the points.
+    pub(super) fn floats_only(&self) -> Result<Tensor> {
+        self.check()?;
+        let selected = self.selected()?;
+        let pieces = pieces(&selected.parts, &selected.rows);
+        self.reader.floats_only(&pieces).map(Tensor::new)
+    }
+
+    /// What [`read`](History::read) would cost now: for each column what is mapped, cached, decoded
+    /// and copied, and why.
+    ///
+    /// # Errors
+    ///
+    /// As [`History::read`].
+    pub fn explain(&self) -> Result<Explain> {
+        self.check()?;
+        let selected = self.selected()?;
+        let batches = if selected.rows.is_empty() { vec![] } else { vec![selected.rows.clone()] };
+        self.explain_batches(&selected, &batches)
+    }
+
+    pub(super) fn explain_batches(
+        &self,
+        selected: &Selected,
+        batches: &Batches,
+    ) -> Result<Explain> {
+        let sorts = self.sorts(selected)?;
+        Ok(explain(&self.reader, &selected.parts, batches, selected.values, sorts))
+    }
+}
+
+/// Questions.
+impl History {
+    /// Counts, extremes, sum, mean, first and last of the points asked for, whole blocks from what
+    /// their chunks say about them. [`as_type`](History::as_type) and
+    /// [`order`](History::order) do not matter here.
+    ///
+    /// # Errors
+    ///
+    /// As [`History::read`].
+    pub fn stats(&self) -> Result<HistoryStats> {
+        self.check()?;
+        let selected = self.clone().as_type(AsType::Natural).on_mismatch(OnMismatch::Raise);
+        let selected = selected.selected()?;
+        query::stats(&self.reader, &pieces(&selected.parts, &selected.rows))
+    }
+
+    /// One row for each bucket of time that holds a point of those asked for, in the order of time:
+    /// `timestamp`, the start of the bucket, and one column for each aggregate, named after it.
+    ///
+    /// Buckets are `[k * every, (k + 1) * every)`, counted from 1970-01-01 UTC. Counts are Int64,
+    /// means Float64; extremes, first, last and sums are Int64 where all numbers asked for are
+    /// integers, and Float64 otherwise; a sum of integers that does not fit is `Decimal128(38, 0)`.
+    /// [`Aggregate`] says what counts. Nulls where a bucket has no number.
+    ///
+    /// ```
+    /// use synadb::{Aggregate, Every};
+    ///
+    /// # fn main() -> synadb::Result<()> {
+    /// # let db = synadb::SynaDB::in_memory()?;
+    /// db.append_batch("s", &[0, 1_800_000_000, 3_600_000_000], &[1.0, 3.0, 5.0][..])?;
+    /// let hours = db.history("s")?.resample("1h".parse()?, &[Aggregate::Mean])?;
+    /// assert_eq!(hours.num_rows(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`History::read`].
+    pub fn resample(&self, every: Every, aggregates: &[Aggregate]) -> Result<RecordBatch> {
+        self.check()?;
+        let selected = self.clone().as_type(AsType::Natural).on_mismatch(OnMismatch::Raise);
+        let selected = selected.selected()?;
+        let pieces = pieces(&selected.parts, &selected.rows);
+        query::resample(&self.reader, &pieces, every, aggregates, self.asked.empty_buckets)
+    }
+
+    /// About `count` of the points asked for, at most, which a plot of all of them would show, in
+    /// the order of time. Only numbers count: nulls, NaN, texts and bytes are left out.
+    ///
+    /// # Errors
+    ///
+    /// As [`History::read`]; `InvalidOption` if `count` is less than 3; `TypeMismatch` if the key
+    /// holds nothing but texts or bytes.
+    pub fn downsample(&self, count: usize, method: Downsample) -> Result<RecordBatch> {
+        let natural = self.clone().as_type(AsType::Natural).order(Order::Time);
+        let natural = natural.on_mismatch(OnMismatch::Raise);
+        let batch = match natural.selected()?.values {
+            ValueType::Float | ValueType::Int => natural.read()?,
+            ValueType::Text | ValueType::Bytes => {
+                let expected = crate::AtomKind::Float;
+                let found = natural.selected()?.values.kind();
+                let key = self.key().to_owned();
+                return Err(SynaError::TypeMismatch { key, expected, found });
+            }
+            _ => natural.as_type(AsType::Float).on_mismatch(OnMismatch::Skip).read()?,
+        };
+        query::downsample(&batch, count, method)
+    }
+}
+
+/// Selecting.
+impl History {
+    /// The rows asked for by place alone.
+    fn plain_rows(&self) -> Range<u64> {
+        let row = |place: u64| self.live.start.saturating_add(place).min(self.live.end);
+        let (start, end) = (row(self.asked.rows.start), row(self.asked.rows.end));
+        let end = end.max(start);
+        start.max(end.saturating_sub(self.asked.last))..end
+    }
+
+    fn known_kinds(&self) -> Option<Kinds> {
+        let cache = &self.reader.shared.cache;
+        cache.kinds(self.reader.generation, self.reader.id, &self.live)
+    }
+
+    /// The batch, if the cache holds both columns: found without a look at the history.
+    fn read_cached(&self) -> Option<Result<RecordBatch>> {
+        let asked = &self.asked;
+        if asked.times.is_some() || asked.order != Order::Append {
+            return None;
+        }
+        let kinds = self.known_kinds()?;
+        let values = ValueType::of(asked.as_type, &kinds);
+        if asked.on_mismatch == OnMismatch::Skip && !values.takes(&kinds) {
+            return None;
+        }
+        if !matches!(values, ValueType::Float | ValueType::Int) {
+            // How many bytes they have is found the long way.
+            return None;
+        }
+        let rows = self.plain_rows();
+        let (cache, reader) = (&self.reader.shared.cache, &self.reader);
+        let values_key = reader.run_key(Column::Values(values));
+        if rows.is_empty() || !cache.holds(values_key, &rows) {
+            return None;
+        }
+        let timestamps = cache.get(reader.run_key(Column::Timestamps), &rows)?;
+        let array = cache.get(values_key, &rows)?;
+        reader.account(How::Cached, (rows.end - rows.start) * 16);
+        Some(batch_of(values.schema(), timestamps, array))
+    }
+
+    fn selected(&self) -> Result<Arc<Selected>> {
+        if let Some(selected) = self.selected.get() {
+            return Ok(Arc::clone(selected));
+        }
+        let selected = Arc::new(self.select()?);
+        Ok(Arc::clone(self.selected.get_or_init(|| selected)))
+    }
+
+    fn select(&self) -> Result<Selected> {
+        let (reader, asked) = (&self.reader, &self.asked);
+        let generation = &self.pinned.generation;
+        let absent = || SynaError::KeyNotFound { key: self.key().to_owned() };
+        let slot = generation.index.slot(reader.id).ok_or_else(absent)?;
+        let view = slot.view(self.pinned.commit_end(), |v| v.live_from..v.rows);
+        let parts = view.into_parts(&reader.log, &reader.key)?;
+        let kinds = reader.kinds(&parts, &self.live)?;
+        let values = ValueType::of(asked.as_type, &kinds);
+        let row = |place: u64| self.live.start.saturating_add(place).min(self.live.end);
+        let (start, end) = (row(asked.rows.start), row(asked.rows.end));
+        let mut rows = Vec::new();
+        push_rows(&mut rows, start..end.max(start))?;
+        if let Some(times) = &asked.times {
+            rows = reader.rows_in_time(&parts, &rows, times)?;
+        }
+        if asked.on_mismatch == OnMismatch::Skip && !values.takes(&kinds) {
+            rows = reader.rows_that_fit(&parts, &rows, values)?;
+        }
+        Ok(Selected { parts, values, rows: last_rows(rows, asked.last) })
+    }
+
+    /// Whether rows have to be moved to be in the order asked for.
+    fn sorts(&self, selected: &Selected) -> Result<bool> {
+        if self.asked.order == Order::Append {
+            return Ok(false);
+        }
+        Ok(!self.reader.is_sorted(&pieces(&selected.parts, &selected.rows))?)
+    }
+}
+
+/// The last `count` of some rows.
+fn last_rows(mut rows: Vec<Range<u64>>, count: u64) -> Vec<Range<u64>> {
+    let mut surplus: u64 = rows.iter().map(|r| r.end - r.start).sum::<u64>().saturating_sub(count);
+    let mut gone = 0;
+    for range in &mut rows {
+        let here = surplus.min(range.end - range.start);
+        range.start += here;
+        surplus -= here;
+        gone += usize::from(range.is_empty());
+        if surplus == 0 {
+            break;
+        }
+    }
+    rows.drain(..gone);
+    rows
+}
+
+fn batch_of(schema: SchemaRef, timestamps: ArrayRef, values: ArrayRef) -> Result<RecordBatch> {
+    RecordBatch::try_new(schema, vec![timestamps, values]).map_err(arrow_error)
+}
+
+/// Arrays made here fit their schema: a failure is a bug of ours, told as an error all the same.
+fn arrow_error(error: ArrowError) -> SynaError {
+    SynaError::Serialization { operation: "encoded as Arrow", what: error.to_string() }
+}
+
+impl Selected {
+    pub(super) fn schema(&self) -> SchemaRef {
+        self.values.schema()
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.rows.iter().map(|rows| rows.end - rows.start).sum()
+    }
+
+    /// Some of the rows as a batch, in append order.
+    pub(super) fn batch_of(&self, history: &History, rows: &[Range<u64>]) -> Result<RecordBatch> {
+        self.batch(&history.reader, rows, history.asked.on_mismatch, Order::Append)
+    }
+
+    /// Some of the rows as a batch.
+    fn batch(
+        &self,
+        reader: &KeyReader,
+        rows: &[Range<u64>],
+        on_mismatch: OnMismatch,
+        order: Order,
+    ) -> Result<RecordBatch> {
+        let pieces: Vec<Piece<'_>> = pieces(&self.parts, rows);
+        let schema = self.values.schema();
+        if pieces.is_empty() {
+            return Ok(RecordBatch::new_empty(schema));
+        }
+        let timestamps = reader.column(&pieces, Column::Timestamps, OnMismatch::Raise)?;
+        let values = reader.column(&pieces, Column::Values(self.values), on_mismatch)?;
+        let batch = batch_of(schema, timestamps, values)?;
+        if order == Order::Append || reader.is_sorted(&pieces)? {
+            return Ok(batch);
+        }
+        in_time_order(reader, &batch, self.values)
+    }
+}
+
+/// The rows of a batch by timestamp, equal ones in their order.
+fn in_time_order(
+    reader: &KeyReader,
+    batch: &RecordBatch,
+    values: ValueType,
+) -> Result<RecordBatch> {
+    let stamps = batch.column(0).as_primitive::<TimestampMicrosecondType>().values();
+    let bytes = stamps.len() as u64 * 16;
+    let mut by_time: Vec<(i64, u64)> = Vec::new();
+    by_time.try_reserve_exact(stamps.len()).map_err(|_| SynaError::OutOfMemory { bytes })?;
+    by_time.extend(stamps.iter().copied().zip(0..));
+    // The row is part of the key, so an unstable sort keeps equal stamps in their order.
+    by_time.sort_unstable();
+    let mut columns = Vec::with_capacity(2);
+    for (array, column) in batch.columns().iter().zip([Column::Timestamps, Column::Values(values)])
+    {
+        columns.push(match reader.gathered(array, column, &by_time)? {
+            Some(array) => array,
+            None => {
+                let rows: UInt64Array = by_time.iter().map(|(_, row)| *row).collect();
+                arrow_select::take::take(array, &rows, None).map_err(arrow_error)?
+            }
+        });
+    }
+    RecordBatch::try_new(batch.schema(), columns).map_err(arrow_error)
+}

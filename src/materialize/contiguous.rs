@@ -1,0 +1,577 @@
+//! Columns of any rows as one array: a slice of what there is, or put together.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::{Array, ArrayRef, Float64Array};
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, NullBuffer, ScalarBuffer};
+use parking_lot::Mutex;
+
+use crate::atom::AtomKind;
+use crate::error::{Result, SynaError};
+use crate::format::chunk::{BLOB_RUN_LEN_MAX, ChunkType};
+use crate::index::{LoadedChunk, Part, Place};
+
+use super::cache::Column;
+use super::columns::{How, KeyReader, array_of_numbers, blocks_of, bytes_of_rows, direct_role};
+use super::each;
+use super::mapped::blob_array;
+use super::pool::PoolBuf;
+use super::rows::{AnyRows, TextRows};
+use super::schema::{OnMismatch, ValueType, are_floats};
+use super::tensor::Tensor;
+
+/// Some rows of a part.
+pub(crate) struct Piece<'a> {
+    pub(crate) part: &'a Part,
+    pub(crate) rows: Range<u64>,
+}
+
+impl Piece<'_> {
+    pub(crate) fn len(&self) -> u64 {
+        self.rows.end - self.rows.start
+    }
+
+    /// The chunk the rows lie in.
+    pub(crate) fn chunk(&self) -> Option<&Arc<LoadedChunk>> {
+        match &self.part.place {
+            Place::Chunk(chunk) => Some(chunk),
+            _ => None,
+        }
+    }
+}
+
+/// The rows of pieces that follow one another without a gap.
+pub(crate) fn span(pieces: &[Piece<'_>]) -> Option<Range<u64>> {
+    let (first, last) = (pieces.first()?, pieces.last()?);
+    let joined = pieces.iter().zip(pieces.iter().skip(1)).all(|(a, b)| a.rows.end == b.rows.start);
+    joined.then_some(first.rows.start..last.rows.end)
+}
+
+fn no_memory(bytes: u64) -> SynaError {
+    SynaError::OutOfMemory { bytes }
+}
+
+fn byte_len(rows: u64, width: u64) -> Result<usize> {
+    let bytes = rows.checked_mul(width).ok_or(no_memory(u64::MAX))?;
+    usize::try_from(bytes).map_err(|_| no_memory(bytes))
+}
+
+/// Which rows of a stretch are not null, and where the stretch begins in the result.
+type Validities = Mutex<Vec<(usize, BooleanBuffer)>>;
+
+impl KeyReader {
+    /// A column of all pieces as one array.
+    pub(crate) fn column(
+        &self,
+        pieces: &[Piece<'_>],
+        column: Column,
+        on_mismatch: OnMismatch,
+    ) -> Result<ArrayRef> {
+        let span = span(pieces);
+        if let [piece] = pieces
+            && let Some(chunk) = piece.chunk()
+            && let Some(role) = direct_role(chunk.chunk_type(), column)
+        {
+            let first_row = piece.part.first_row;
+            let how = self.how(chunk, first_row, column, role, &piece.rows);
+            let array = self.direct(chunk, first_row, column, role, &piece.rows)?;
+            self.account(how, bytes_of_rows(piece.part, column, &piece.rows));
+            return Ok(array);
+        }
+        let key = self.run_key(column);
+        if let Some(rows) = &span
+            && let Some(array) = self.shared.cache.get(key, rows)
+        {
+            let bytes = |piece: &Piece<'_>| bytes_of_rows(piece.part, column, &piece.rows);
+            self.account(How::Cached, pieces.iter().map(bytes).sum());
+            return Ok(array);
+        }
+        let lost = Lost::new(on_mismatch);
+        let array = match column {
+            Column::Timestamps | Column::Values(ValueType::Float | ValueType::Int) => {
+                self.numbers(pieces, column, &lost)?
+            }
+            Column::Values(ValueType::Text | ValueType::Bytes) => {
+                self.blobs(pieces, column, &lost)?
+            }
+            Column::Values(ValueType::Struct) => self.any_rows(pieces)?.into_struct()?,
+            Column::Values(ValueType::Union) => self.any_rows(pieces)?.into_union()?,
+        };
+        if let Some(rows) = span
+            && !lost.any()
+        {
+            self.shared.cache.insert(key, rows.start, ArrayRef::clone(&array));
+        }
+        Ok(array)
+    }
+
+    /// Numbers or timestamps of all pieces, put together block by block by several threads.
+    fn numbers(&self, pieces: &[Piece<'_>], column: Column, lost: &Lost) -> Result<ArrayRef> {
+        let rows: u64 = pieces.iter().map(Piece::len).sum();
+        let len = byte_len(rows, 8)?;
+        let mut out = self.shared.pool.take(len)?;
+        let validities = Validities::default();
+        self.fill_numbers(pieces, column, lost, out.as_mut_slice(), &validities)?;
+        let rows = len / 8;
+        let nulls = join_validities(validities.into_inner(), rows);
+        Ok(array_of_numbers(column, out.into_buffer(), 0, rows, nulls))
+    }
+
+    /// Writes the numbers of all pieces to `out`, eight bytes each.
+    fn fill_numbers(
+        &self,
+        pieces: &[Piece<'_>],
+        column: Column,
+        lost: &Lost,
+        out: &mut [u8],
+        validities: &Validities,
+    ) -> Result<()> {
+        let bytes = out.len() as u64;
+        let mut rest = out;
+        let mut tasks = Vec::new();
+        let mut at = 0;
+        for piece in pieces {
+            for rows in self.steps(piece) {
+                let len = byte_len(rows.end - rows.start, 8)?;
+                let (out, behind) = rest.split_at_mut_checked(len).ok_or(no_memory(bytes))?;
+                rest = behind;
+                tasks.push((piece, rows, at, out));
+                at += len / 8;
+            }
+        }
+        each(tasks, bytes, |(piece, rows, at, out)| {
+            if let Some(valid) = self.fill_step(piece, &rows, column, lost, out)?
+                && valid.count_set_bits() < valid.len()
+            {
+                validities.lock().push((at, valid));
+            }
+            Ok(())
+        })
+    }
+
+    /// The rows of a piece by the block they lie in.
+    fn steps(&self, piece: &Piece<'_>) -> Vec<Range<u64>> {
+        let Some(chunk) = piece.chunk() else { return vec![piece.rows.clone()] };
+        let first_row = piece.part.first_row;
+        let wanted = piece.rows.start - first_row..piece.rows.end - first_row;
+        let (blocks, _) = blocks_of(chunk, &wanted);
+        let blocks = chunk.header().blocks.get(blocks).unwrap_or_default();
+        let step = |first: u32, rows: u32| {
+            let (first, rows) = (first_row + u64::from(first), u64::from(rows));
+            piece.rows.start.max(first)..piece.rows.end.min(first + rows)
+        };
+        blocks.iter().map(|block| step(block.first_row, block.rows)).collect()
+    }
+
+    /// Writes the numbers of some rows of one block, or of a part in memory; says which are valid
+    /// unless all are.
+    fn fill_step(
+        &self,
+        piece: &Piece<'_>,
+        rows: &Range<u64>,
+        column: Column,
+        lost: &Lost,
+        out: &mut [u8],
+    ) -> Result<Option<BooleanBuffer>> {
+        let Some(chunk) = piece.chunk() else {
+            return self.fill_points(piece.part, rows, column, lost, out);
+        };
+        let first_row = piece.part.first_row;
+        let wanted = rows.start - first_row..rows.end - first_row;
+        let (blocks, block_rows) = blocks_of(chunk, &wanted);
+        let bytes = out.len() as u64;
+        if let Some(role) = direct_role(chunk.chunk_type(), column) {
+            let is_whole = wanted == block_rows;
+            let how = self.how(chunk, first_row, column, role, rows);
+            self.account(how.when_put_together(), bytes);
+            if is_whole && how != How::Cached {
+                chunk.decode_column(&self.log, blocks.start, role, out)?;
+                if column == Column::Timestamps {
+                    return Ok(None);
+                }
+                let nulls = self.decode_validity(chunk, blocks, out.len() / 8)?;
+                return Ok(nulls.map(|nulls| nulls.inner().clone()));
+            }
+            let array = self.direct(chunk, first_row, column, role, rows)?;
+            let numbers = bytes_of_numbers(&array, column);
+            if numbers.len() != out.len() {
+                return Err(chunk.corrupt("a column has another number of rows than its block"));
+            }
+            out.copy_from_slice(numbers);
+            return Ok(array.nulls().map(|nulls| nulls.inner().clone()));
+        }
+        match (column, chunk.chunk_type()) {
+            (Column::Values(_), ChunkType::One(AtomKind::Null)) => {
+                out.fill(0);
+                self.account(How::Copied, bytes);
+                Ok(Some(BooleanBuffer::new_unset(out.len() / 8)))
+            }
+            (Column::Values(ValueType::Float), ChunkType::One(AtomKind::Int))
+                if chunk
+                    .header()
+                    .blocks
+                    .get(blocks.start)
+                    .is_some_and(|block| are_floats(block.zone.int.min, block.zone.int.max)) =>
+            {
+                let ints = Column::Values(ValueType::Int);
+                let role = direct_role(chunk.chunk_type(), ints)
+                    .ok_or_else(|| chunk.corrupt("a chunk of integers has none"))?;
+                let how = self.how(chunk, first_row, ints, role, rows);
+                let array = self.direct(chunk, first_row, ints, role, rows)?;
+                self.account(how.when_put_together(), bytes);
+                let values = array.as_primitive::<Int64Type>().values();
+                for (out, value) in out.as_chunks_mut::<8>().0.iter_mut().zip(values) {
+                    *out = exact_float(*value).to_le_bytes();
+                }
+                Ok(array.nulls().map(|nulls| {
+                    zero_nulls(out, nulls);
+                    nulls.inner().clone()
+                }))
+            }
+            _ => self.fill_points(piece.part, rows, column, lost, out),
+        }
+    }
+
+    /// As [`KeyReader::fill_step`], point by point.
+    fn fill_points(
+        &self,
+        part: &Part,
+        rows: &Range<u64>,
+        column: Column,
+        lost: &Lost,
+        out: &mut [u8],
+    ) -> Result<Option<BooleanBuffer>> {
+        self.account(how_of_points(part), out.len() as u64);
+        let mut slots = out.as_chunks_mut::<8>().0.iter_mut();
+        let mut valid = BooleanBufferBuilder::new(0);
+        self.for_each_points(part, rows, |_, points, rows| {
+            if column == Column::Timestamps {
+                let timestamps = points.timestamps().get(rows).unwrap_or_default();
+                // The slots come second: what a zip asks for first it takes in vain at its end.
+                for (timestamp, slot) in timestamps.iter().zip(slots.by_ref()) {
+                    *slot = timestamp.to_le_bytes();
+                }
+                return Ok(());
+            }
+            for (row, slot) in rows.zip(slots.by_ref()) {
+                let kind = points.kind(row);
+                let bits = match (column, kind) {
+                    (Column::Values(ValueType::Float), AtomKind::Int) => {
+                        float_of_int(points.number_bits(row).cast_signed()).map(f64::to_bits)
+                    }
+                    (Column::Values(ValueType::Float), AtomKind::Float)
+                    | (Column::Values(ValueType::Int), AtomKind::Int) => {
+                        Some(points.number_bits(row))
+                    }
+                    _ => None,
+                };
+                if bits.is_none() && kind != AtomKind::Null {
+                    lost.note(&self.key, column, kind)?;
+                }
+                *slot = bits.unwrap_or(0).to_le_bytes();
+                valid.append(bits.is_some());
+            }
+            Ok(())
+        })?;
+        Ok((column != Column::Timestamps).then(|| valid.finish()))
+    }
+
+    /// Texts or bytes of all pieces.
+    fn blobs(&self, pieces: &[Piece<'_>], column: Column, lost: &Lost) -> Result<ArrayRef> {
+        let texts = column == Column::Values(ValueType::Text);
+        let mut arrays: Vec<ArrayRef> = Vec::new();
+        for piece in pieces {
+            let role = piece.chunk().and_then(|c| Some((c, direct_role(c.chunk_type(), column)?)));
+            let bytes = bytes_of_rows(piece.part, column, &piece.rows);
+            arrays.push(match role {
+                Some((chunk, role)) => {
+                    let first_row = piece.part.first_row;
+                    let how = self.how(chunk, first_row, column, role, &piece.rows);
+                    self.account(how.when_put_together(), bytes);
+                    self.direct(chunk, first_row, column, role, &piece.rows)?
+                }
+                None => {
+                    self.account(how_of_points(piece.part), bytes);
+                    self.blobs_of_points(piece, column, lost)?
+                }
+            });
+        }
+        let rows: u64 = pieces.iter().map(Piece::len).sum();
+        let parts: Vec<BlobParts<'_>> =
+            arrays.iter().map(|array| BlobParts::of(array, texts)).collect();
+        let bytes: u64 = parts.iter().map(|part| part.data.len() as u64).sum();
+        if bytes > BLOB_RUN_LEN_MAX {
+            return Err(SynaError::ColumnTooLarge {
+                key: self.key.to_string(),
+                bytes,
+                max: BLOB_RUN_LEN_MAX,
+            });
+        }
+        let rows_len = byte_len(rows, 1)?;
+        let mut offsets = self.shared.pool.take(byte_len(rows.saturating_add(1), 4)?)?;
+        let mut data = self.shared.pool.take(byte_len(bytes, 1)?)?;
+        let mut slots = offsets.as_mut_slice().as_chunks_mut::<4>().0.iter_mut();
+        let mut rest = data.as_mut_slice();
+        let mut base = 0_i32;
+        if let Some(first) = slots.next() {
+            *first = [0; 4];
+        }
+        let mut validities = Vec::new();
+        let mut at = 0;
+        for part in &parts {
+            let start = part.offsets.first().copied().unwrap_or(0);
+            for (offset, slot) in part.offsets.iter().skip(1).zip(slots.by_ref()) {
+                // Below the limit compared above.
+                *slot = offset.wrapping_sub(start).wrapping_add(base).to_le_bytes();
+            }
+            base = base.wrapping_add(part.offsets.last().map_or(0, |end| end.wrapping_sub(start)));
+            let (out, behind) =
+                rest.split_at_mut_checked(part.data.len()).ok_or(no_memory(bytes))?;
+            out.copy_from_slice(part.data);
+            rest = behind;
+            let len = part.offsets.len().saturating_sub(1);
+            validities.extend(part.nulls.map(|nulls| (at, nulls.inner().clone())));
+            at += len;
+        }
+        let nulls = join_validities(validities, rows_len);
+        let offsets = ScalarBuffer::new(offsets.into_buffer(), 0, rows_len.saturating_add(1));
+        Ok(blob_array(offsets, data.into_buffer(), nulls, texts))
+    }
+
+    fn blobs_of_points(&self, piece: &Piece<'_>, column: Column, lost: &Lost) -> Result<ArrayRef> {
+        let mut rows = TextRows::new(&self.key, column == Column::Values(ValueType::Text));
+        self.for_each_points(piece.part, &piece.rows, |_, points, range| {
+            for row in range {
+                if !rows.push(points, row)? {
+                    lost.note(&self.key, column, points.kind(row))?;
+                }
+            }
+            Ok(())
+        })?;
+        rows.finish()
+    }
+
+    fn any_rows(&self, pieces: &[Piece<'_>]) -> Result<AnyRows> {
+        let rows: u64 = pieces.iter().map(Piece::len).sum();
+        let mut any = AnyRows::with_capacity(&self.key, byte_len(rows, 1)?)?;
+        for piece in pieces {
+            let bytes = bytes_of_rows(piece.part, Column::Values(ValueType::Struct), &piece.rows);
+            self.account(how_of_points(piece.part), bytes);
+            self.for_each_points(piece.part, &piece.rows, |_, points, range| {
+                range.into_iter().try_for_each(|row| any.push(points, row))
+            })?;
+        }
+        Ok(any)
+    }
+
+    /// The rows of an array of numbers or timestamps in another order; `None` for other types.
+    pub(crate) fn gathered(
+        &self,
+        array: &ArrayRef,
+        column: Column,
+        rows: &[(i64, u64)],
+    ) -> Result<Option<ArrayRef>> {
+        let words = match column {
+            Column::Timestamps | Column::Values(ValueType::Float | ValueType::Int) => {
+                bytes_of_numbers(array, column).as_chunks::<8>().0
+            }
+            Column::Values(_) => return Ok(None),
+        };
+        let mut out = self.shared.pool.take(byte_len(rows.len() as u64, 8)?)?;
+        let slots = out.as_mut_slice().as_chunks_mut::<8>().0;
+        let mut valid = array.nulls().map(|_| BooleanBufferBuilder::new(rows.len()));
+        for (slot, (_, row)) in slots.iter_mut().zip(rows) {
+            let row = usize::try_from(*row).unwrap_or(usize::MAX);
+            *slot = words.get(row).copied().unwrap_or_default();
+            if let Some(valid) = &mut valid {
+                valid.append(array.is_valid(row));
+            }
+        }
+        let nulls = valid.map(|mut valid| NullBuffer::new(valid.finish()));
+        Ok(Some(array_of_numbers(column, out.into_buffer(), 0, rows.len(), nulls)))
+    }
+
+    /// The values as doubles in a buffer of their own, NaN for nulls.
+    pub(crate) fn tensor(&self, pieces: &[Piece<'_>], on_mismatch: OnMismatch) -> Result<PoolBuf> {
+        let rows: u64 = pieces.iter().map(Piece::len).sum();
+        let mut out = self.shared.pool.take(byte_len(rows, 8)?)?;
+        let validities = Validities::default();
+        let (column, lost) = (Column::Values(ValueType::Float), Lost::new(on_mismatch));
+        self.fill_numbers(pieces, column, &lost, out.as_mut_slice(), &validities)?;
+        let floats = out.as_mut_floats();
+        for (at, valid) in validities.into_inner() {
+            let rows = floats.get_mut(at..).unwrap_or_default();
+            for (float, valid) in rows.iter_mut().zip(&valid) {
+                *float = if valid { *float } else { f64::NAN };
+            }
+        }
+        Ok(out)
+    }
+
+    /// A copy of an array of doubles, NaN for nulls.
+    pub(crate) fn tensor_of(&self, array: &Float64Array) -> Result<Tensor> {
+        let mut out = self.shared.pool.take(byte_len(array.len() as u64, 8)?)?;
+        for (out, value) in out.as_mut_floats().iter_mut().zip(array) {
+            *out = value.unwrap_or(f64::NAN);
+        }
+        Ok(Tensor::new(out))
+    }
+
+    /// The doubles among the rows, integers left out, in a buffer of their own.
+    pub(crate) fn floats_only(&self, pieces: &[Piece<'_>]) -> Result<PoolBuf> {
+        let rows: u64 = pieces.iter().map(Piece::len).sum();
+        let mut out = self.shared.pool.take(byte_len(rows, 8)?)?;
+        let all_floats = |piece: &Piece<'_>| {
+            piece.chunk().is_some_and(|chunk| {
+                let zone = chunk.zone_map();
+                zone.count(AtomKind::Float) == zone.rows()
+            })
+        };
+        let mut written = 0;
+        let mut from = 0;
+        // Stretches of nothing but floats at the speed of memory, the others point by point.
+        while let Some(rest) = pieces.get(from..).filter(|rest| !rest.is_empty()) {
+            let run = rest.iter().take_while(|piece| all_floats(piece)).count();
+            let space = out.as_mut_slice().get_mut(written..).unwrap_or_default();
+            if run > 0 {
+                let run = rest.get(..run).unwrap_or_default();
+                let len = byte_len(run.iter().map(Piece::len).sum(), 8)?;
+                let space = space.get_mut(..len).ok_or(no_memory(rows))?;
+                let column = Column::Values(ValueType::Float);
+                let lost = Lost::new(OnMismatch::Raise);
+                self.fill_numbers(run, column, &lost, space, &Validities::default())?;
+                written += len;
+                from += run.len();
+            } else if let Some(piece) = rest.first() {
+                let mut slots = space.as_chunks_mut::<8>().0.iter_mut();
+                self.for_each_points(piece.part, &piece.rows, |_, points, rows| {
+                    let floats = rows.filter(|row| points.kind(*row) == AtomKind::Float);
+                    for row in floats {
+                        if let Some(slot) = slots.next() {
+                            *slot = points.number_bits(row).to_le_bytes();
+                            written += 8;
+                        }
+                    }
+                    Ok(())
+                })?;
+                from += 1;
+            }
+        }
+        out.truncate(written);
+        Ok(out)
+    }
+}
+
+impl How {
+    /// What the bytes of a column are when they do not leave as they are.
+    pub(crate) fn when_put_together(self) -> How {
+        if self == How::Decoded { How::Decoded } else { How::Copied }
+    }
+}
+
+/// How points are had that are read one by one.
+pub(crate) fn how_of_points(part: &Part) -> How {
+    if matches!(part.place, Place::Points(_)) { How::Copied } else { How::Decoded }
+}
+
+/// Whether points did not fit, and what then.
+struct Lost {
+    on_mismatch: OnMismatch,
+    any: std::sync::atomic::AtomicBool,
+}
+
+impl Lost {
+    fn new(on_mismatch: OnMismatch) -> Lost {
+        Lost { on_mismatch, any: std::sync::atomic::AtomicBool::new(false) }
+    }
+
+    fn any(&self) -> bool {
+        self.any.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// A point of this kind does not fit the column.
+    fn note(&self, key: &str, column: Column, found: AtomKind) -> Result<()> {
+        self.any.store(true, std::sync::atomic::Ordering::Relaxed);
+        match (self.on_mismatch, column) {
+            (OnMismatch::Raise, Column::Values(values)) => {
+                Err(SynaError::TypeMismatch { key: key.to_owned(), expected: values.kind(), found })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// An integer as the double of the same value.
+pub(crate) fn float_of_int(value: i64) -> Option<f64> {
+    are_floats(value, value).then(|| exact_float(value))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "the callers know that it is within 2^53")]
+fn exact_float(value: i64) -> f64 {
+    value as f64
+}
+
+/// The bytes of an array of numbers or timestamps.
+fn bytes_of_numbers(array: &ArrayRef, column: Column) -> &[u8] {
+    match column {
+        Column::Timestamps => array
+            .as_primitive::<arrow_array::types::TimestampMicrosecondType>()
+            .values()
+            .inner()
+            .as_slice(),
+        Column::Values(ValueType::Int) => {
+            array.as_primitive::<Int64Type>().values().inner().as_slice()
+        }
+        Column::Values(_) => array.as_primitive::<Float64Type>().values().inner().as_slice(),
+    }
+}
+
+/// Slots of nulls hold zero bits, here as in the file.
+fn zero_nulls(out: &mut [u8], nulls: &NullBuffer) {
+    for (slot, valid) in out.as_chunks_mut::<8>().0.iter_mut().zip(nulls) {
+        if !valid {
+            *slot = [0; 8];
+        }
+    }
+}
+
+/// One bitmap of all rows, `None` if all are valid.
+fn join_validities(mut parts: Vec<(usize, BooleanBuffer)>, rows: usize) -> Option<NullBuffer> {
+    if parts.is_empty() {
+        return None;
+    }
+    parts.sort_unstable_by_key(|(at, _)| *at);
+    let mut all = BooleanBufferBuilder::new(rows);
+    for (at, valid) in parts {
+        all.append_n(at.saturating_sub(all.len()), true);
+        all.append_buffer(&valid);
+    }
+    all.append_n(rows.saturating_sub(all.len()), true);
+    Some(NullBuffer::new(all.finish())).filter(|nulls| nulls.null_count() > 0)
+}
+
+/// What an array of texts or bytes is made of, cut to its rows.
+struct BlobParts<'a> {
+    offsets: &'a [i32],
+    data: &'a [u8],
+    nulls: Option<&'a NullBuffer>,
+}
+
+impl<'a> BlobParts<'a> {
+    fn of(array: &'a ArrayRef, texts: bool) -> Self {
+        let (offsets, data): (&[i32], &[u8]) = if texts {
+            let array = array.as_string::<i32>();
+            (array.value_offsets(), array.value_data())
+        } else {
+            let array = array.as_binary::<i32>();
+            (array.value_offsets(), array.value_data())
+        };
+        let at =
+            |offset: Option<&i32>| offset.and_then(|at| usize::try_from(*at).ok()).unwrap_or(0);
+        let data = data.get(at(offsets.first())..at(offsets.last())).unwrap_or_default();
+        BlobParts { offsets, data, nulls: array.nulls() }
+    }
+}

@@ -1,0 +1,80 @@
+//! Work on many blocks by all processors, where that is faster than by one.
+
+use std::sync::LazyLock;
+
+use parking_lot::Mutex;
+
+use crate::error::Result;
+
+/// Below so many bytes a thread of its own costs more than it saves: starting one takes some 20
+/// microseconds, in which a processor decodes or compares about 100 KiB.
+const PARALLEL_BYTES_MIN: u64 = 1 << 20;
+/// Memory has no more bandwidth for more.
+const THREADS_MAX: usize = 8;
+
+static THREADS: LazyLock<usize> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX));
+
+/// Calls `work` for every item, by several threads if `bytes` of work are enough for them. Returns
+/// an error of one of the calls, if there was one; then some items may have been left out.
+pub(crate) fn each<T: Send>(
+    items: Vec<T>,
+    bytes: u64,
+    work: impl Fn(T) -> Result<()> + Sync,
+) -> Result<()> {
+    let threads = if bytes < PARALLEL_BYTES_MIN { 1 } else { (*THREADS).min(items.len()) };
+    if threads <= 1 {
+        return items.into_iter().try_for_each(work);
+    }
+    let items = Mutex::new(items.into_iter());
+    let failed = Mutex::new(None);
+    let run = || loop {
+        let next = items.lock().next();
+        let Some(item) = next else { break };
+        if let Err(error) = work(item) {
+            // The others find nothing left.
+            items.lock().by_ref().for_each(drop);
+            failed.lock().get_or_insert(error);
+            break;
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            // Where the system has no thread for us, this one does everything.
+            let _ = std::thread::Builder::new().name("synadb read".into()).spawn_scoped(scope, run);
+        }
+        run();
+    });
+    failed.into_inner().map_or(Ok(()), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::error::SynaError;
+
+    #[test]
+    fn every_item_is_worked_on_once() {
+        for bytes in [0, 1 << 30] {
+            let sum = AtomicU64::new(0);
+            let done = each((1..=1000).collect(), bytes, |item: u64| {
+                sum.fetch_add(item, Ordering::Relaxed);
+                Ok(())
+            });
+            done.unwrap();
+            assert_eq!(sum.into_inner(), 500_500);
+        }
+    }
+
+    #[test]
+    fn an_error_is_told() {
+        for bytes in [0, 1 << 30] {
+            let failed = each((0..1000).collect(), bytes, |item: u64| {
+                if item == 500 { Err(SynaError::Busy) } else { Ok(()) }
+            });
+            assert!(matches!(failed, Err(SynaError::Busy)));
+        }
+    }
+}

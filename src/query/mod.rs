@@ -1,0 +1,18 @@
+//! What a history answers without becoming arrays: statistics, buckets of time, points for a plot.
+//!
+//! Whole blocks answer by their zone maps; only blocks at the edges of what is asked for are read.
+//! Numbers are floats and integers. NaN is counted and otherwise left out, except that first and
+//! last may be one.
+
+mod downsample;
+mod every;
+mod resample;
+mod stats;
+
+pub use downsample::Downsample;
+pub(crate) use downsample::downsample;
+pub use every::Every;
+pub use resample::Aggregate;
+pub(crate) use resample::resample;
+pub(crate) use stats::stats;
+pub use stats::{HistoryStats, Number};
