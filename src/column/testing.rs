@@ -109,7 +109,7 @@ pub(crate) fn random_atoms(seed: u64, len: usize, kinds: u8) -> Vec<(i64, Atom)>
         .map(|row| {
             if stretch == 0 {
                 kind = allowed[next() as usize % allowed.len()];
-                stretch = if next().is_multiple_of(500) { next() % 20_000 } else { 1 };
+                stretch = if next().is_multiple_of(500) { 1 + next() % 20_000 } else { 1 };
             }
             stretch -= 1;
             let bits = if next().is_multiple_of(8) {
