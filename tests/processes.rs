@@ -49,6 +49,11 @@ fn os() -> DbConfig {
     DbConfig::default().with_durability(Durability::Os)
 }
 
+/// The same without encodings, where so many bytes have to take so much room.
+fn os_raw() -> DbConfig {
+    os().with_enable_delta(false).with_enable_compression(false)
+}
+
 /// A buffer that nothing writes out for a minute.
 fn buffered() -> DbConfig {
     let interval_ms = 60_000;
@@ -696,7 +701,7 @@ fn readers_see_prefixes_that_never_go_back_while_the_file_is_rewritten() {
 /// A writer's short life on a full disk, and with a reader process that looks at every step.
 fn life_beside_a_reader(storage: &SimulatedStorage, space: Option<u64>) {
     let all: Arc<dyn Storage> = Arc::new(storage.clone());
-    let db = SynaDB::with_storage(all, "/a", os()).unwrap();
+    let db = SynaDB::with_storage(all, "/a", os_raw()).unwrap();
     for round in 0..6 {
         write_round(&db, round);
         if let Some(space) = space.filter(|_| round % 2 == 1) {
@@ -765,7 +770,7 @@ fn a_reader_in_the_middle_of_a_batch_that_is_cut_finds_no_damage() {
     for nth in 1..=40 {
         let storage = SimulatedStorage::new();
         let all: Arc<dyn Storage> = Arc::new(storage.clone());
-        let db = SynaDB::with_storage(all, "/a", os()).unwrap();
+        let db = SynaDB::with_storage(all, "/a", os_raw()).unwrap();
         write_round(&db, 0);
         let elsewhere = OtherProcess::of(storage.clone());
         let config = os().with_refresh_interval_ms(u64::MAX);
@@ -1398,7 +1403,7 @@ fn a_rewrite_without_room_leaves_the_old_file() {
 fn a_close_without_room_syncs_the_points() {
     let storage = SimulatedStorage::new();
     let all: Arc<dyn Storage> = Arc::new(storage.clone());
-    let db = SynaDB::with_storage(Arc::clone(&all), "/a", os()).unwrap();
+    let db = SynaDB::with_storage(Arc::clone(&all), "/a", os_raw()).unwrap();
     for number in 0..5000 {
         db.append_at("key", number, number).unwrap();
     }
@@ -1778,7 +1783,7 @@ fn a_full_buffer_is_written_out_at_once() {
     let storage = SimulatedStorage::new();
     let all: Arc<dyn Storage> = Arc::new(storage.clone());
     let durability = Durability::Buffered { size_bytes: 4096, interval_ms: 60_000 };
-    let config = DbConfig::default().with_durability(durability);
+    let config = os_raw().with_durability(durability);
     let db = SynaDB::with_storage(all, "/a", config).unwrap();
     let mut batch = db.batch();
     for i in 0..20 {

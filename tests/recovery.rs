@@ -1234,8 +1234,14 @@ fn a_batch_without_room_is_absent_for_ever_and_later_ones_stay() {
             run.put("a");
             let used = run.storage.image().content(PATH).unwrap().len();
             run.storage.set_space_limit(Some(used + room));
+            let mut rng = SplitMix64::new(7);
+            let mut noise = || {
+                let mut bytes = vec![0; 300];
+                rng.fill(&mut bytes);
+                Atom::Bytes(bytes)
+            };
             let changes: Vec<Change> =
-                (0..10).map(|i| Change::Put(format!("f{i}"), Atom::Bytes(vec![i; 300]))).collect();
+                (0..10).map(|i| Change::Put(format!("f{i}"), noise())).collect();
             let error = run.try_batch(&changes).unwrap_err();
             assert_eq!(error.io_kind(), Some(std::io::ErrorKind::StorageFull), "{error}");
             assert_eq!(&Content::of(run.db()).unwrap(), run.history.last());

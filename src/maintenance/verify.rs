@@ -110,7 +110,7 @@ pub(crate) fn verify_log(
                 report.blocks += header.blocks.len() as u64;
                 report.points += u64::from(header.rows);
                 let value_at = offset + (HEADER_LEN + entry.key.len()) as u64;
-                check_gaps(log, value_at, header)?;
+                check_gaps(log, value_at, entry.end.offset, header)?;
                 let chunk = LoadedChunk::from_scan(offset, entry.key.len(), header.clone());
                 for block in 0..chunk.header().blocks.len() {
                     chunk.verify_block_whole(log, block)?;
@@ -133,13 +133,16 @@ pub(crate) fn verify_log(
     Ok(report)
 }
 
-/// Bytes between columns are zero; no checksum covers them.
+/// Bytes between columns and behind the last one are zero; no checksum covers them.
 fn check_gaps(
     log: &LogFile,
     value_at: u64,
+    entry_end: u64,
     header: &crate::format::chunk::ChunkHeader,
 ) -> Result<()> {
-    for gap in header.gaps() {
+    let value_len = header.data_start.saturating_add(header.data_len);
+    let padding = value_len..entry_end.saturating_sub(value_at);
+    for gap in header.gaps().chain([padding]) {
         let len = usize::try_from(gap.end.saturating_sub(gap.start)).unwrap_or(0);
         let bytes = log.committed(value_at + gap.start, len)?;
         if bytes.iter().any(|&byte| byte != 0) {
