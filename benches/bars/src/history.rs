@@ -252,6 +252,7 @@ pub const DECODED: Group = Group {
         drop(history()?.read()?);
         let (mut ratios, mut first, mut copied) = (Vec::new(), Vec::new(), Vec::new());
         let (mut repeated, mut tensors, mut rates) = (Vec::new(), Vec::new(), Vec::new());
+        let mut of_cached = Vec::new();
         for _ in 0..run.at_least(9) {
             forget(&db)?;
             let copy = copies.two_threads();
@@ -268,6 +269,9 @@ pub const DECODED: Group = Group {
                 check(std::ptr::eq(floats(&again), floats(&batch)), || "copied again".into())?;
             }
             check_batch(&batch, &walk)?;
+            let start = Instant::now();
+            drop(db.get_history_tensor(KEY)?);
+            of_cached.push(micros(start));
             drop(batch);
 
             forget(&db)?;
@@ -282,10 +286,12 @@ pub const DECODED: Group = Group {
         db.close()?;
         remove(&path)?;
         println!(
-            "# read_decoded: {:.2} ms, two-thread memcpy {:.2} ms; tensor: {:.2} ms",
+            "# read_decoded: {:.2} ms, two-thread memcpy {:.2} ms; tensor: {:.2} ms, {:.2} ms of a \
+             cached column",
             median(first) / 1e3,
             median(copied) / 1e3,
-            median(tensors) / 1e3
+            median(tensors) / 1e3,
+            median(of_cached) / 1e3
         );
         Ok(vec![
             ("read_decoded", median(ratios)),
