@@ -59,6 +59,8 @@ fn a_rewrite_takes_the_same_memory_whatever_the_length_of_a_history() {
     let folder = tempfile::tempdir().unwrap();
     let config =
         DbConfig::default().with_durability(Durability::Os).with_tail_budget_bytes(1 << 20);
+    // Raw, so that what is copied is as large as it can be.
+    let config = config.with_enable_delta(false).with_enable_compression(false);
     let db = SynaDB::with_config(folder.path().join("long.syna"), config).unwrap();
     // One chunk of 192 MB, copied; texts of 180 MB, encoded anew; and points that were sealed.
     let times: Vec<i64> = (0..12_000_000).collect();

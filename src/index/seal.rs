@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::column::encoding::Policy;
 use crate::column::{EncodedChunk, Points};
 use crate::error::Result;
-use crate::log::{INLINE_VALUE_MAX, LogFile};
+use crate::log::LogFile;
 
 use super::history::{KeySlot, Segment, SegmentBody};
 use super::key_table::KeyId;
@@ -155,8 +155,9 @@ impl Unsealed {
         let mut absorbed: Vec<Arc<Segment>> = Vec::new();
         let (mut rows, mut bytes) = (tail_len as u64, history.rows.tail.memory_bytes() as u64);
         for segment in history.rows.segments.iter().rev() {
-            // A rewrite leaves chunks of one row whose value is too large to share a chunk.
-            let shares = segment.rows > 1 || segment.stored_len() <= INLINE_VALUE_MAX as u64;
+            // A rewrite leaves chunks of one row whose value is too large to share a chunk, which
+            // the length of what is compressed does not tell.
+            let shares = segment.rows > 1;
             let small = matches!(segment.body, SegmentBody::Chunk { .. })
                 && shares
                 && segment.rows <= rows

@@ -176,10 +176,16 @@ impl KeyReader {
         let validity = has_nulls.then_some(ColumnRole::Validity);
         // Offsets count from the start of the decoded run: all of it must be there.
         let blocks = if offsets.is_some() { 0..chunk.header().blocks.len() } else { blocks };
+        // Behind encoded blocks a raw one may begin anywhere, where Arrow has no array begin.
+        let header = chunk.header();
+        let is_aligned = |role| {
+            let column = header.column(blocks.start, role);
+            column.is_none_or(|column| column.offset.is_multiple_of(64))
+        };
         let raw = [Some(role), offsets, validity]
             .into_iter()
             .flatten()
-            .all(|role| chunk.is_raw(role, blocks.clone()));
+            .all(|role| chunk.is_raw(role, blocks.clone()) && is_aligned(role));
         let mapping = chunk.mapping(&self.log).filter(|_| raw)?;
         // A storage that is not a file may map to anywhere.
         let start = mapping.slice(chunk.data_at(), 1)?.as_ptr();
