@@ -627,6 +627,43 @@ fn fill(db: &SynaDB, key: &str) {
     }
 }
 
+/// A real column, read back to the bit: once cold, full blocks stay so under the default options, and it does
+/// not come into what is appended afterwards.
+#[test]
+fn the_cold_tier_takes_less_and_holds_the_same_points() {
+    let (_folder, path) = temp();
+    let db = SynaDB::with_config(&path, os()).unwrap();
+    let csv = include_str!("../examples/data/nyc-weather-2013.csv");
+    let mut lines = csv.lines();
+    let names: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let temp = names.iter().position(|name| *name == "temp").unwrap();
+    let values: Vec<f64> =
+        lines.map(|line| line.split(',').nth(temp).unwrap().parse().unwrap_or(f64::NAN)).collect();
+    let times: Vec<i64> = (0..values.len() as i64).collect();
+    db.append_batch("temp", &times, &values).unwrap();
+    let warm = db.optimize().unwrap().bytes_after;
+    let used = |name: &str| db.stats().unwrap().encodings.iter().any(|used| used.name == name);
+    assert!(!used("pco"));
+    let go_on = &mut |_| ControlFlow::Continue(());
+    let options = OptimizeOptions::default().with_cold(true);
+    let cold = db.optimize_with(&options, go_on).unwrap().bytes_after;
+    assert!(cold < warm && used("pco"), "{cold} bytes, {warm} warm");
+    let bits = |values: &[f64]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(&db.get_history_floats("temp").unwrap()), bits(&values));
+    assert_eq!(bits(&db.history("temp").unwrap().floats().unwrap()), bits(&values));
+    // The last block is not full and is encoded anew.
+    assert!(db.optimize().unwrap().bytes_after < (cold + warm) / 2 && used("pco"));
+    db.optimize_with(&options, go_on).unwrap();
+    for (time, value) in times.iter().zip(&values).take(5000) {
+        db.append_at("other", *time, *value).unwrap();
+    }
+    // Seals.
+    db.checkpoint().unwrap();
+    db.delete("temp").unwrap();
+    assert!(used("delta") && !used("pco"), "{:?}", db.stats().unwrap().encodings);
+    db.verify().unwrap();
+}
+
 #[test]
 fn a_rewrite_in_the_background_begins_when_it_is_worth_it() {
     let (_folder, path) = temp();

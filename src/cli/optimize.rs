@@ -18,6 +18,9 @@ use crate::{Create, DbConfig, OptimizeOptions, SynaDB};
 pub(crate) struct Args {
     /// The database
     file: PathBuf,
+    /// Store numbers in the cold tier: smaller, but five to ten times slower to read
+    #[arg(long)]
+    cold: bool,
     #[command(flatten)]
     format: FormatArgs,
 }
@@ -26,7 +29,8 @@ pub(crate) fn run(args: &Args, streams: &mut Streams<'_>) -> Result<(), CliError
     let config = DbConfig::default().with_create(Create::Never);
     let db = SynaDB::with_config(&args.file, config)?;
     let mut bar = Bar::bytes(streams);
-    let report = db.optimize_with(&OptimizeOptions::default(), &mut bar.rewrite_callback())?;
+    let options = OptimizeOptions::default().with_cold(args.cold);
+    let report = db.optimize_with(&options, &mut bar.rewrite_callback())?;
     drop(bar);
     db.close()?;
     print_report(&report, args.format.format, streams)

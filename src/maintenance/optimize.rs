@@ -16,8 +16,8 @@ use super::rewrite::{RewriteReport, rewrite};
 #[non_exhaustive]
 pub struct OptimizeOptions {
     /// Store numbers in the cold tier where that takes less: a third to a half fewer bytes for most
-    /// measurements, but reading them takes five to ten times as long. Default false. Blocks that
-    /// are in it already stay so whichever is chosen.
+    /// measurements, but reading them takes five to ten times as long. Default false. Full
+    /// blocks that are in it already stay so whichever is chosen.
     pub cold: bool,
 }
 
