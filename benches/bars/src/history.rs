@@ -56,7 +56,7 @@ fn default_config() -> DbConfig {
 /// Columns that lie in the file as Arrow wants them. Where the store encodes, this is where
 /// encodings are switched off.
 fn raw_config() -> DbConfig {
-    default_config()
+    default_config().with_enable_delta(false).with_enable_compression(false)
 }
 
 /// Writes the walk as one bulk write and opens the file again.
