@@ -879,7 +879,7 @@ fn many_small_chunks_leave_in_few_batches() {
     for point in 0..60_000 {
         db.append_at(KEY, point, point as f64).unwrap();
         if point % 10_000 == 9_999 {
-            // Seals, where else the background does some time.
+            // Seals what has not filled a block yet.
             db.checkpoint().unwrap();
         }
     }

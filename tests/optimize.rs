@@ -747,7 +747,7 @@ fn stats_tell_what_is_live_replaced_and_how_it_is_encoded() {
     let db = SynaDB::with_config(&path, config).unwrap();
     assert!(db.stats().unwrap().encodings.is_empty());
     fill(&db, "key");
-    // Seals what the background has not sealed yet.
+    // Seals what has not filled a block yet.
     db.checkpoint().unwrap();
     let stats = db.stats().unwrap();
     assert_eq!(stats.live_bytes + stats.reclaimable_bytes, stats.log_bytes - 12_288);

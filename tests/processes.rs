@@ -1727,10 +1727,7 @@ fn a_buffer_is_written_out_in_time_whenever_the_keeper_falls_asleep() {
 /// to the index as if it were small, and took the chunk that sealed the point for damage.
 #[test]
 fn a_large_value_before_a_sealed_point_is_no_damage() {
-    // Without a tail budget the point is sealed by the append behind it, not some time later.
-    let storage: Arc<dyn Storage> = Arc::new(synadb::storage::MemoryStorage::new());
-    let config = DbConfig::default().with_tail_budget_bytes(0);
-    let db = SynaDB::with_storage(storage, "/memory.syna", config).unwrap();
+    let db = SynaDB::in_memory().unwrap();
     db.append("k", "x".repeat(70_000)).unwrap();
     db.append("k", 1i64).unwrap();
     let many: Vec<i64> = (0..10_000).collect();

@@ -25,7 +25,6 @@ use crate::storage::{FileIdentity, Medium, Storage};
 use super::follow::Followers;
 use super::keeper::Keeper;
 use super::reader_side::ReaderSide;
-use super::sealer::Sealer;
 use super::write::OwnedCommit;
 
 /// A log file and the index of it. A rewrite makes a new one; whoever reads the old one keeps it.
@@ -146,7 +145,6 @@ pub(crate) struct Core {
     pub(crate) auto_optimize: Mutex<AutoOptimize>,
     pub(crate) detached: AtomicBool,
     pub(crate) keeper: Keeper,
-    pub(crate) sealer: Sealer,
     /// The count of forks when this was opened.
     pub(crate) forks: u64,
     pub(crate) opened: Instant,
@@ -226,13 +224,6 @@ impl Core {
             Side::Reader(_) => Err(SynaError::ReadOnly),
             Side::Closed => Err(SynaError::Closed),
         }
-    }
-
-    /// Notes that something was committed, for those who work in the background.
-    #[inline]
-    pub(crate) fn note(&self, side: &WriterSide) {
-        self.keeper.note(side);
-        self.sealer.note(side);
     }
 
     /// A read view of the newest visible commit.
@@ -347,7 +338,6 @@ impl Core {
             // The parent's files, locks and threads are not ours to end.
             return Ok(());
         }
-        self.sealer.stop();
         self.keeper.stop();
         self.materializer.close();
         let side = std::mem::replace(&mut *self.side.lock(), Side::Closed);

@@ -9,7 +9,6 @@ mod open;
 mod opens;
 mod read;
 mod reader_side;
-mod sealer;
 mod series;
 mod snapshot;
 mod stats;

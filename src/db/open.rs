@@ -26,7 +26,6 @@ use crate::storage::{FileKind, FileStatus, Medium, OpenMode, Replace, Storage, S
 use super::core::{Core, Durable, Generation, Side, WriterSide};
 use super::keeper::Keeper;
 use super::reader_side::ReaderSide;
-use super::sealer::Sealer;
 
 /// An index rebuilt from a log.
 pub(crate) struct Loaded {
@@ -305,7 +304,6 @@ pub(crate) fn open_writer(
         durable,
     ));
     core.keeper.start(Arc::downgrade(&core), config.durability);
-    core.sealer.start(&core);
     Ok(Some(core))
 }
 
@@ -344,7 +342,6 @@ fn new_core(
         auto_optimize: Mutex::default(),
         detached: AtomicBool::new(false),
         keeper: Keeper::new(),
-        sealer: Sealer::new(),
         forks: fork::count(),
         opened: Instant::now(),
         looked_us: AtomicU64::new(0),

@@ -247,7 +247,7 @@ impl WriterSide {
     /// Runs `change`; a panic in it poisons the writer. One that was on its way already does not: a
     /// destructor may append.
     #[inline]
-    pub(super) fn guarded<T>(&mut self, change: impl FnOnce(&mut WriterSide) -> T) -> T {
+    fn guarded<T>(&mut self, change: impl FnOnce(&mut WriterSide) -> T) -> T {
         let guard = PanicGuard(self);
         let result = change(&mut *guard.0);
         std::mem::forget(guard);
@@ -268,7 +268,7 @@ impl WriterSide {
             if side.checkpoint_is_due() && side.log.check_writable().is_ok() {
                 side.write_due_checkpoint();
             }
-            core.note(side);
+            core.keeper.note(side);
             results
         })
     }
@@ -388,7 +388,7 @@ impl WriterSide {
             // The caller gives the writer's lock up before anything else is changed.
             side.index.publish_and_unlock(end.offset);
             side.write_out_full_buffer();
-            core.note(side);
+            core.keeper.note(side);
             Ok(offset)
         })
     }
@@ -438,7 +438,7 @@ impl WriterSide {
             // The caller gives the writer's lock up before anything else is changed.
             side.index.publish_and_unlock(end.offset);
             side.write_out_full_buffer();
-            core.note(side);
+            core.keeper.note(side);
             Ok(mark.end.offset)
         })
     }
@@ -619,24 +619,10 @@ impl WriterSide {
     /// The log grows by so much between two checkpoints at least.
     const CHECKPOINT_STEP_MIN: u64 = 64 << 20;
 
-    /// Whether an append has to write a checkpoint: where somebody does it in the background, that
-    /// one has fallen a whole step behind.
     #[inline]
     fn checkpoint_is_due(&self) -> bool {
-        self.steps_since_checkpoint(if self.index.seals_in_background() { 2 } else { 1 })
-    }
-
-    /// Whether the log has grown by so many steps since the newest checkpoint.
-    #[inline]
-    fn steps_since_checkpoint(&self, steps: u64) -> bool {
         let step = Self::CHECKPOINT_STEP_MIN.max(self.checkpoint_len.saturating_mul(4));
-        self.log.end().offset.saturating_sub(self.checkpoint) > step * steps
-    }
-
-    /// Whether it is time for a checkpoint, for who writes it before an append has to.
-    #[inline]
-    pub(crate) fn wants_checkpoint(&self) -> bool {
-        self.steps_since_checkpoint(1)
+        self.log.end().offset.saturating_sub(self.checkpoint) > step
     }
 
     /// Writes a checkpoint because the log has grown enough. What was committed before is done;

@@ -60,10 +60,6 @@ impl OpenTail {
 /// What the writer keeps of tails and of what is no longer needed.
 struct Accounts {
     tail_budget_bytes: usize,
-    /// Somebody takes what is due by `take_early`.
-    background: bool,
-    /// Above so many bytes in tails some are to be sealed early.
-    early_above: usize,
     tail_bytes: usize,
     queue: SealQueue,
     /// Tails that reached the size at which they are sealed.
@@ -93,8 +89,6 @@ impl IndexWriter {
     pub(crate) fn new(index: Arc<Index>, tail_budget_bytes: usize) -> Self {
         let accounts = Accounts {
             tail_budget_bytes,
-            background: false,
-            early_above: tail_budget_bytes / 8 * 7,
             tail_bytes: 0,
             queue: SealQueue::default(),
             due: Vec::new(),
@@ -470,34 +464,12 @@ impl IndexWriter {
 
     /// The keys to be sealed now: full tails, and the largest ones while memory is over budget.
     pub(crate) fn take_due(&mut self) -> Vec<KeyId> {
-        self.take_above(self.accounts.tail_budget_bytes, usize::MAX)
-    }
-
-    /// At most `count` of the keys to be sealed soon, so that appends need not do it.
-    pub(crate) fn take_early(&mut self, count: usize) -> Vec<KeyId> {
-        if !self.wants_seals() {
-            return Vec::new();
-        }
-        // A little more than is needed, so that this is not asked for at every append.
-        let budget = self.accounts.tail_budget_bytes;
-        let ids = self.take_above(budget / 16 * 13, count);
-        // Very many short tails: there is nothing to be taken before others have grown.
-        self.accounts.early_above =
-            if ids.is_empty() { self.accounts.tail_bytes + budget / 16 } else { budget / 8 * 7 };
-        ids
-    }
-
-    /// Keys that are due, and the largest tails while there are more than `bytes` in all.
-    fn take_above(&mut self, bytes: usize, count: usize) -> Vec<KeyId> {
         let mut due = std::mem::take(&mut self.accounts.due);
         // A key filed twice must not be sealed twice in one group.
         due.sort_unstable();
         due.dedup();
-        if due.len() > count {
-            self.accounts.due = due.split_off(count);
-        }
         let mut expected = self.accounts.tail_bytes;
-        while expected > bytes && due.len() < count {
+        while expected > self.accounts.tail_budget_bytes {
             let index = &self.index;
             let bytes_of = |id| counted_bytes(index, id);
             let Some(id) = self.accounts.queue.take_largest(bytes_of) else { break };
@@ -518,43 +490,7 @@ impl IndexWriter {
     #[inline]
     pub(crate) fn is_due(&self) -> bool {
         let accounts = &self.accounts;
-        (!accounts.due.is_empty() && !accounts.background)
-            || accounts.tail_bytes > accounts.tail_budget_bytes
-    }
-
-    /// From now on somebody seals what is due in time, or nobody does any more.
-    pub(crate) fn seal_in_background(&mut self, background: bool) {
-        self.accounts.background = background;
-    }
-
-    pub(crate) fn seals_in_background(&self) -> bool {
-        self.accounts.background
-    }
-
-    /// Whether [`IndexWriter::take_early`] would find anything.
-    #[inline]
-    pub(crate) fn wants_seals(&self) -> bool {
-        let accounts = &self.accounts;
-        accounts.background
-            && (!accounts.due.is_empty() || accounts.tail_bytes > accounts.early_above)
-    }
-
-    /// Whether a seal built some time ago still replaces what it was built from, and is of use.
-    pub(crate) fn still_fits(&self, seal: &Seal) -> bool {
-        let Some(slot) = self.index.slots.get(seal.id) else { return false };
-        let history = slot.history.lock();
-        let newest = slot.versions.newest();
-        let (first, end) = (seal.first_row, seal.first_row + u64::from(seal.chunk.rows()));
-        let segments = &*history.rows.segments;
-        let from = segments.partition_point(|s| s.end_row() <= first);
-        let to = segments.partition_point(|s| s.first_row < end);
-        let replaced = segments.get(from..to).unwrap_or_default();
-        let in_memory = |s: &Arc<Segment>| matches!(s.body, SegmentBody::Points(_));
-        first >= newest.live_from
-            && end <= newest.rows
-            && replaced.first().is_none_or(|s| s.first_row >= first)
-            && replaced.last().is_none_or(|s| s.end_row() <= end)
-            && (end > history.rows.tail_row || replaced.iter().any(in_memory))
+        !accounts.due.is_empty() || accounts.tail_bytes > accounts.tail_budget_bytes
     }
 
     /// Applies a seal whose chunk entry stands at `offset`.

@@ -412,9 +412,7 @@ fn take_over(
         points: index.live_rows(),
     };
     // The old file's lock ends here, with the old writer.
-    let background = side.index.seals_in_background();
     *side = WriterSide { log: writer, ..finished };
-    side.index.seal_in_background(background);
     side.policy = core.config.policy();
     core.replace_generation(Generation::new(log, index));
     core.durable.before_rewrite.fetch_max(old_end, Ordering::AcqRel);

@@ -314,7 +314,7 @@ fn align(
         rows.reverse();
         Alignment { older, newer, rows }
     };
-    // A chunk that was encoded while points came in has newer ones behind its rows: it ends with
+    // A chunk may replace rows that newer ones follow (the format allows it): it ends with
     // the last item that is one of them, if no row behind that has the same time and value.
     let rows: HashSet<u64, foldhash::fast::RandomState> = contents.iter().copied().collect();
     let last_row = items.iter().rposition(|item| rows.contains(&item.content)).map(|at| at + 1);
