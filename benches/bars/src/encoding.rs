@@ -259,6 +259,22 @@ fn encode(run: &Run) -> Result<Values> {
         speeds.push(chosen);
         ratios.push(chosen / alone);
     }
+    // Seals of many keys are of small chunks, each of which is looked at anew.
+    let stamps = timestamps(run.work(1_000_000), true);
+    let regular = timestamps(run.work(1_000_000), false);
+    for (name, column, words) in [
+        ("walk2", &column[..stamps.len()], Words::Floats),
+        ("ts_jitter", &stamps[..], Words::Ints),
+        ("ts_regular", &regular[..], Words::Ints),
+    ] {
+        out.clear();
+        let began = Instant::now();
+        for block in column.chunks(1_250) {
+            std::hint::black_box(ColumnEncoder::new(words, false).encode(block, &mut out));
+        }
+        let ns = began.elapsed().as_secs_f64() * 1e9 / column.len() as f64;
+        println!("# encode {name} in chunks of 1,250 rows: {ns:.1} ns a value");
+    }
     Ok(vec![("encode_walk2", median(speeds)), ("encode_walk2_ratio", median(ratios))])
 }
 

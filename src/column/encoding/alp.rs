@@ -152,12 +152,8 @@ pub(super) fn estimate(
     let all: Vec<u64> = sample.spread.iter().flatten().copied().collect();
     let step = (all.len() / FEW).max(1);
     let few: Vec<u64> = all.iter().copied().step_by(step).take(FEW).collect();
-    let (_, exact) = match hint {
-        Some(exponents) => integers(&few, exponents),
-        None => (Vec::new(), Exceptions { rows: vec![0], ..Exceptions::default() }),
-    };
     let exponents = match hint {
-        Some(exponents) if exact.rows.is_empty() => exponents,
+        Some(exponents) if fit(&few, exponents).1 == 0 => exponents,
         _ => search(&few, &all)?,
     };
     let mut exceptions = 0.0;
@@ -174,33 +170,68 @@ pub(super) fn estimate(
 }
 
 /// The exponents that give the smallest integers of `few` with the fewest exceptions, and of
-/// those that do so equally well the ones with the fewest exceptions among `all`.
+/// those that divide by the same power of ten the ones with the fewest exceptions among `all`: how
+/// often the two roundings meet the number differs.
 fn search(few: &[u64], all: &[u64]) -> Option<Exponents> {
-    let mut least = f64::INFINITY;
-    let mut best: Vec<Exponents> = Vec::new();
-    for e in 0..UP.len() {
-        for f in 0..=e {
-            let Some(exponents) = u8::try_from(e).ok().zip(u8::try_from(f).ok()) else { continue };
-            let Some(exponents) = Exponents::new(exponents.0, exponents.1) else { continue };
-            let (ints, apart) = integers(few, exponents);
-            if apart.rows.len() * 2 > few.len() {
-                continue;
-            }
-            let (min, max) = simd::min_max(&ints);
-            let width = 64 - max.abs_diff(min).leading_zeros();
-            let bits = f64::from(width) * ints.len() as f64 + apart.bits(ints.len());
-            if bits < least {
-                least = bits;
-                best.clear();
-            }
-            if bits <= least {
-                best.push(exponents);
-            }
+    /// Where the roundings meet most numbers of few digits.
+    const E: u8 = 14;
+    let at_e = |digits: u8| {
+        let e = digits.max(E);
+        Exponents::new(e, e - digits)
+    };
+    let mut least = (f64::INFINITY, 0, 0);
+    for digits in 0..=18 {
+        let Some(exponents) = at_e(digits) else { continue };
+        let (width, exceptions) = fit(few, exponents);
+        let bits = f64::from(width) * few.len() as f64 + exceptions as f64 * EXCEPTION_BITS;
+        // More digits of the same numbers are larger integers.
+        if bits < least.0 {
+            least = (bits, digits, exceptions);
+        }
+        if exceptions == 0 {
+            break;
         }
     }
-    // All of them divide by the same power of ten; how often the two roundings meet the number
-    // differs.
-    best.into_iter().min_by_key(|exponents| integers(all, *exponents).1.rows.len())
+    let (_, digits, exceptions) = least;
+    if exceptions * 2 > few.len() {
+        return None;
+    }
+    let first = at_e(digits)?;
+    let (_, failed) = fit(all, first);
+    if failed == 0 {
+        return Some(first);
+    }
+    let others = (0..=18 - digits).filter_map(|f| Exponents::new(digits + f, f));
+    let best = others.map(|other| (fit(all, other).1, other)).min_by_key(|(failed, _)| *failed);
+    best.filter(|(other, _)| *other < failed).map(|(_, other)| other).or(Some(first))
+}
+
+/// How many bits the integers of at most 256 doubles need, and how many doubles are not given back
+/// by theirs, those of the most frequent bit pattern left out.
+fn fit(floats: &[u64], exponents: Exponents) -> (u32, usize) {
+    let (mut ints, mut wrong) = ([0; 256], [0; 256]);
+    simd::to_decimals(floats, exponents.factors(), &mut ints, &mut wrong);
+    let (mut min, mut max) = (i64::MAX, i64::MIN);
+    let (mut exceptions, mut special, mut lead, mut specials) = (0_usize, 0_u64, 0_u32, 0_usize);
+    for ((float, int), wrong) in floats.iter().zip(ints).zip(wrong) {
+        if wrong == 0 {
+            let int = int.cast_signed();
+            (min, max) = (min.min(int), max.max(int));
+            continue;
+        }
+        exceptions += 1;
+        if lead == 0 {
+            (special, specials) = (*float, 0);
+        }
+        if *float == special {
+            lead += 1;
+            specials += 1;
+        } else {
+            lead -= 1;
+        }
+    }
+    let width = if min > max { 0 } else { 64 - max.abs_diff(min).leading_zeros() };
+    (width, exceptions - specials)
 }
 
 /// Appends the doubles.

@@ -129,6 +129,10 @@ impl Encoder {
     }
 
     fn encode_fast(&mut self, words: &[u64], out: &mut Vec<u8>) -> EncodingId {
+        if self.policy.delta && self.number == Number::Int && is_regular(words) {
+            integer::encode(words, Order::One, 1, &mut self.scratch, out);
+            return EncodingId::Delta;
+        }
         let sample = Sample::of(words);
         let (choice, bits) =
             if self.policy.delta { self.choose(&sample) } else { (Choice::Raw, 64.0) };
@@ -139,6 +143,8 @@ impl Encoder {
         let start = out.len();
         let raw_len = words.len() * 8;
         if self.policy.compression
+            // Four values and their codes are hardly less than what takes as few bits as this.
+            && bits > 2.0
             && let Some(least) = dictionary::estimate(&sample)
             && least < bits
         {
@@ -278,6 +284,24 @@ impl Encoder {
 fn is_constant(words: &[u64], first: u64) -> bool {
     // Without a branch for each word; in stretches, because most columns are not constant.
     words.chunks(256).all(|some| some.iter().fold(0, |any, word| any | (word ^ first)) == 0)
+}
+
+/// Whether each word follows the one before at the same distance: regular timestamps, most of
+/// which come in small chunks whose sample would be most of them.
+fn is_regular(words: &[u64]) -> bool {
+    let [first, second, ..] = words else { return false };
+    let step = second.wrapping_sub(*first);
+    words.len() > 3
+        && words.chunks(256).all(|some| {
+            let pairs = some.iter().zip(some.iter().skip(1));
+            pairs.fold(0, |any, (a, b)| any | (b.wrapping_sub(*a) ^ step)) == 0
+        })
+        && words
+            .iter()
+            .skip(255)
+            .step_by(256)
+            .zip(words.iter().skip(256).step_by(256))
+            .all(|(a, b)| b.wrapping_sub(*a) == step)
 }
 
 fn append_raw(words: &[u64], out: &mut Vec<u8>) -> EncodingId {
