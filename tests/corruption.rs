@@ -663,6 +663,34 @@ fn lengths_at_every_edge_are_refused() {
     }
 }
 
+/// Millions of regular points take a few hundred bytes. Behind a gap salvage compared every row of
+/// such a chunk with the puts before it, which took eight bytes a row in one piece.
+#[test]
+fn a_small_file_with_very_many_rows_is_salvaged_in_little_memory() {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let db = open(&storage).unwrap();
+    for i in 0..10 {
+        db.append_at("other", i, i).unwrap();
+        db.append_at("key", i, i).unwrap();
+    }
+    let times: Vec<i64> = (0..12_000_000).collect();
+    db.append_batch("key", &times, &vec![7i64; times.len()]).unwrap();
+    db.append_at("key", -1, 1.5).unwrap();
+    drop(times);
+    db.close().unwrap();
+    let mut bytes = image::bytes_of(&storage, NAME);
+    // The value of the first point.
+    bytes[12_288 + 24 + 5 + 4] ^= 1;
+    let damaged = image::storage_with(&bytes);
+    frugal(bytes.len(), || {
+        salvage_storage(&damaged, Path::new(NAME), Path::new("/copy"), &mut |_| {}).unwrap();
+    });
+    let copy = SynaDB::with_storage(damaged, "/copy", config()).unwrap();
+    assert_eq!((copy.len("other").unwrap(), copy.len("key").unwrap()), (9, 12_000_011));
+    assert_eq!(copy.get_history_rows("key", 0..11).unwrap()[10].value, Atom::Int(7));
+    assert_eq!(copy.get("key").unwrap(), Some(Atom::Float(1.5)));
+}
+
 /// LZ4 blocks of puts: what they say they decode to is compared with what they could, and with the
 /// limit, before anything is allocated; and a block that gives anything else is refused.
 #[test]

@@ -49,6 +49,11 @@ struct Item {
 
 const STANDS_ALONE: u64 = 1 << 63;
 
+/// A chunk with more unknown rows than this is taken for one that adds them, as bulk writes do: a
+/// seal has a few thousand. Comparing takes eight bytes a row, and a chunk of very many rows may
+/// itself take a few hundred.
+const COMPARED_ROWS_MAX: u32 = 1 << 22;
+
 /// What is known of a stretch of rows of a key behind a gap.
 #[derive(Debug)]
 enum Span {
@@ -195,6 +200,12 @@ impl<'a> Planner<'a> {
             return Ok(());
         }
         let skip = u32::try_from(from - first).unwrap_or(count);
+        if count - skip > COMPARED_ROWS_MAX {
+            state.rows = state.rows.max(end);
+            **loose = Loose::of(state.rows);
+            self.fills.push(Fill { row: from, from: skip, ..whole });
+            return Ok(());
+        }
         let contents = self.contents(&chunk, skip)?;
         let is_short = (count as usize) < SEAL_ROWS_MIN;
         let sealed = Sealed { first: from, end, contents: &contents, event, is_short };
