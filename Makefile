@@ -82,9 +82,16 @@ loom:
 
 # Without a sanitizer and without cargo-fuzz: libFuzzer's mutations on a stable toolchain. With
 # cargo-fuzz installed, `cargo fuzz run TARGET -s none` adds coverage.
+# The coverage that guides the fuzzer, without cargo-fuzz and its nightly compiler. A target is
+# named so that build scripts are compiled without it.
+FUZZ_RUSTFLAGS := --cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module \
+	$(addprefix -Cllvm-args=-sanitizer-coverage-,level=4 inline-8bit-counters pc-table trace-compares)
+FUZZ_TARGET = $(shell rustc -vV | sed -n 's/^host: //p')
 fuzz:
 	cd fuzz && for target in open_file chunk column; do \
-		$(CARGO) run --release --bin $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+		mkdir -p corpus/$$target && RUSTFLAGS="$(FUZZ_RUSTFLAGS)" $(CARGO) run --release \
+			--target $(FUZZ_TARGET) --bin $$target -- corpus/$$target \
+			-max_total_time=$(FUZZ_SECONDS) -timeout=30 -rss_limit_mb=2048 || exit 1; done
 
 # Advisories come from a database that is fetched; the rest needs nothing but Cargo.lock.
 deny: tools

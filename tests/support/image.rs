@@ -63,7 +63,8 @@ impl RawEntry {
     }
 
     fn covered_end(&self, bytes: &[u8]) -> usize {
-        if self.kind == CHUNK {
+        // A forged chunk may be too short to say where its header ends.
+        if self.kind == CHUNK && self.val_len >= 4 {
             let len = u32_at(bytes, self.value_at) as usize;
             self.value_at + len.min(self.val_len)
         } else {
