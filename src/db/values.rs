@@ -162,7 +162,10 @@ pub(crate) fn ops_of_points<'a>(
         }
         return Ok(());
     }
-    match EncodedChunk::from_points(&points, policy, chunk_limit(limits)) {
+    // What stays in memory is sealed with its neighbours later, and then encoded anew.
+    let stays = stays_in_tail(points.len() as u64, 0);
+    let chosen = if stays { policy.for_now() } else { policy };
+    match EncodedChunk::from_points(&points, chosen, chunk_limit(limits)) {
         Ok(chunk) => ops.push(op_of_chunk(key, chunk, points)),
         // More than one chunk may hold.
         Err(SynaError::BatchTooLarge { .. }) if points.len() >= 2 * CHUNK_ROWS_MIN => {
