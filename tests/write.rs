@@ -82,8 +82,10 @@ fn atoms(db: &SynaDB, key: &str) -> Vec<Atom> {
     db.get_history(key).unwrap().into_iter().map(|point| point.value).collect()
 }
 
-/// To be compared bit for bit.
-fn bits(points: Vec<Point>) -> Vec<(i64, String, u64)> {
+/// Points to be compared bit for bit.
+type Bits = Vec<(i64, String, u64)>;
+
+fn bits(points: Vec<Point>) -> Bits {
     let float = |value: &Atom| value.as_float().map_or(0, f64::to_bits);
     points.into_iter().map(|p| (p.timestamp, format!("{:?}", p.value), float(&p.value))).collect()
 }
@@ -156,10 +158,8 @@ fn every_type_of_values_arrives() {
     let three = [float(1.5), Atom::Null, float(-0.25)];
     arrives(Arc::new(Float64Array::from(vec![Some(1.5), None, Some(-0.25)])), &three);
     arrives(Arc::new(Float32Array::from(vec![Some(1.5), None, Some(-0.25)])), &three);
-    let halves: PrimitiveArray<Float16Type> = [1.5, 0.0, -0.25]
-        .into_iter()
-        .map(|v: f32| (v != 0.0).then(|| half(v)))
-        .collect();
+    let halves: PrimitiveArray<Float16Type> =
+        [1.5, 0.0, -0.25].into_iter().map(|v: f32| (v != 0.0).then(|| half(v))).collect();
     arrives(Arc::new(halves), &three);
     let odd = [f64::from_bits(0x7ff4_dead_beef_0001), -0.0, f64::NEG_INFINITY];
     arrives(floats(&odd), &odd.map(float));
@@ -519,10 +519,8 @@ fn columns_are_found_by_the_names_given_and_others_are_left_alone() {
         ("time", stamps(&[5, 6])),
         ("temp", floats(&[1.0, 2.0])),
     ]);
-    let options = options()
-        .with_key_column("station")
-        .with_time_column("time")
-        .with_value_column("temp");
+    let options =
+        options().with_key_column("station").with_time_column("time").with_value_column("temp");
     let db = db();
     db.write_with(&table, &options).unwrap();
     assert_eq!(db.get_history_floats("LGA").unwrap(), [2.0]);
@@ -745,9 +743,7 @@ fn mixed_points() -> Vec<Point> {
 #[test]
 fn what_histories_leave_as_can_be_written_again() {
     let only = |kinds: &'static [usize]| {
-        move |point: &Point| {
-            kinds.contains(&(point.value.kind() as usize))
-        }
+        move |point: &Point| kinds.contains(&(point.value.kind() as usize))
     };
     let all = mixed_points();
     let sets: Vec<Vec<Point>> = vec![
@@ -766,9 +762,7 @@ fn what_histories_leave_as_can_be_written_again() {
             batch.append_at("from", point.timestamp, point.value.clone()).unwrap();
         }
         batch.commit().unwrap();
-        for (to, as_type) in
-            [("n", AsType::Natural), ("s", AsType::Struct), ("u", AsType::Union)]
-        {
+        for (to, as_type) in [("n", AsType::Natural), ("s", AsType::Struct), ("u", AsType::Union)] {
             let history = db.history("from").unwrap().as_type(as_type);
             let wide = history.read().unwrap();
             let renamed = rename(&wide, to);
@@ -784,8 +778,10 @@ fn what_histories_leave_as_can_be_written_again() {
 /// The column `value` under another name.
 fn rename(batch: &RecordBatch, name: &str) -> RecordBatch {
     let column = batch.column(1);
-    let fields =
-        vec![batch.schema_ref().field(0).clone(), Field::new(name, column.data_type().clone(), true)];
+    let fields = vec![
+        batch.schema_ref().field(0).clone(),
+        Field::new(name, column.data_type().clone(), true),
+    ];
     RecordBatch::try_new(Arc::new(Schema::new(fields)), batch.columns().to_vec()).unwrap()
 }
 
@@ -817,7 +813,7 @@ fn what_was_written_is_there_after_reopening() {
                 .with_enable_delta(encoded)
                 .with_enable_compression(encoded);
             let db = SynaDB::with_config(&path, config).unwrap();
-            let mut expected: Vec<(String, Vec<(i64, String, u64)>)> = Vec::new();
+            let mut expected: Vec<(String, Bits)> = Vec::new();
             for (rows, key) in [(1, "one"), (31, "few"), (100, "some"), (9_001, "many")] {
                 for (kind, values) in columns_of(rows) {
                     let name = format!("{key}/{kind}");

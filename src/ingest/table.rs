@@ -196,9 +196,8 @@ impl<'a> Table<'a> {
         series: &'t Series<'a>,
     ) -> impl Iterator<Item = (i64, Cell<'t>)> {
         let column = self.columns.get(series.column);
-        self.row_numbers(&series.rows).filter_map(move |row| {
-            Some((self.times.get(row).copied()?, column?.cell(row)))
-        })
+        self.row_numbers(&series.rows)
+            .filter_map(move |row| Some((self.times.get(row).copied()?, column?.cell(row))))
     }
 
     /// The points of a key. They are not copied if they are numbers of one kind side by side.
