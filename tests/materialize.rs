@@ -943,6 +943,39 @@ fn plots_keep_what_stands_out() {
     db.append("texts", "a").unwrap();
     let refused = db.history("texts").unwrap().downsample(10, Downsample::MinMax);
     assert!(matches!(refused, Err(SynaError::TypeMismatch { .. })));
+    db.append("texts", vec![1_u8]).unwrap();
+    let refused = db.history("texts").unwrap().downsample(10, Downsample::MinMax);
+    assert!(
+        matches!(refused, Err(SynaError::TypeMismatch { .. })),
+        "texts and bytes are no numbers"
+    );
+}
+
+/// Plots of keys with floats among other kinds were made of what fits a double and is left when the
+/// rest is skipped: integers beyond 2^53, the largest of all, were missing, and `last` took the last
+/// numbers instead of the numbers among the last points.
+#[test]
+fn plots_of_mixed_keys_are_of_the_points_asked_for() {
+    let db = SynaDB::in_memory().unwrap();
+    let large = (1_i64 << 53) + 1;
+    let values = [Atom::Float(1.5), Atom::Int(large), Atom::Int(2), "x".into(), Atom::Null];
+    for decode in [false, true] {
+        let key = if decode { "chunk" } else { "tail" };
+        for (time, value) in (0..).zip(values.iter().cycle().take(if decode { 500 } else { 5 })) {
+            db.append_at(key, time, value.clone()).unwrap();
+        }
+        if decode {
+            db.optimize().unwrap();
+        }
+        let history = db.history(key).unwrap();
+        for method in [Downsample::MinMax, Downsample::Lttb] {
+            let few = history.clone().rows(0..5).downsample(10, method).unwrap();
+            assert_eq!(floats_of(&few), [1.5, large as f64, 2.0], "{key}");
+            assert_eq!(few.column(1).null_count(), 0);
+            let last = history.clone().last(3).downsample(10, method).unwrap();
+            assert_eq!(floats_of(&last), [2.0], "{key}");
+        }
+    }
 }
 
 #[test]
