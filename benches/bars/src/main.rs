@@ -64,6 +64,7 @@ const GROUPS: &[&Group] = &[
     &history::QUESTIONS,
     &history::ONE_KEY,
     &history::MEMORY,
+    &long::ALIVE,
 ];
 
 const USAGE: &str = "\
