@@ -873,6 +873,29 @@ fn long_streams_leave_in_batches_of_a_million_rows() {
     assert_eq!(stream().len(), 2_500_000);
 }
 
+/// Batches were cut by what values take in the file: of texts that are compressed there a batch held
+/// hundreds of times as much, and those of a long history did not even fit one array.
+#[test]
+fn large_compressed_values_leave_in_batches_of_64_mib() {
+    let db = SynaDB::in_memory().unwrap();
+    let text = "x".repeat(30 << 20);
+    for time in 0..5 {
+        db.append_at(KEY, time, text.as_str()).unwrap();
+    }
+    let history = db.history(KEY).unwrap();
+    let told = history.stream().unwrap().explain().unwrap();
+    assert_eq!((told.rows, told.batches), (5, 3), "{told}");
+    let bytes = told.columns[1].decoded_bytes;
+    assert!((150 << 20..151 << 20).contains(&bytes), "{told}");
+    let batches: Vec<RecordBatch> = history.stream().unwrap().map(Result::unwrap).collect();
+    assert_eq!(batches.len(), 3);
+    for batch in &batches {
+        let texts = batch.column(1).as_string::<i32>();
+        assert!(texts.value_data().len() <= 64 << 20);
+        assert!(texts.iter().all(|found| found == Some(&*text)));
+    }
+}
+
 #[test]
 fn many_small_chunks_leave_in_few_batches() {
     let db = SynaDB::in_memory().unwrap();
