@@ -232,14 +232,18 @@ fn act(action: Action, db: &SynaDB, place: &Place) {
         Action::Delete => {
             RAW.into_iter().chain(ENCODED).for_each(|key| assert!(db.delete(key).unwrap()));
         }
-        Action::Compact => drop(db.compact().unwrap()),
-        Action::Optimize => drop(db.optimize().unwrap()),
+        Action::Compact => {
+            db.compact().unwrap();
+        }
+        Action::Optimize => {
+            db.optimize().unwrap();
+        }
         Action::OptimizeCold => {
             let cold = OptimizeOptions::default().with_cold(true);
-            drop(db.optimize_with(&cold, go_on).unwrap());
+            db.optimize_with(&cold, go_on).unwrap();
         }
         Action::Retain => {
-            drop(db.retain(&RetainPolicy::new().last("*", 5).unwrap()).unwrap());
+            db.retain(&RetainPolicy::new().last("*", 5).unwrap()).unwrap();
         }
         Action::RemoveFile => {
             if place.storage.is_none() {
