@@ -17,7 +17,7 @@ FEATURES ?= synadb/cli
 FUZZ_SECONDS ?= 600
 
 .PHONY: help demo test check fmt clippy doc bench bars crash-long sigkill-long bit-flips canaries \
-	loom fuzz deny tools
+	alive loom fuzz deny tools
 
 help:
 	@echo "make demo          import real weather data, show it, survive a kill"
@@ -27,8 +27,9 @@ help:
 	@echo "make bars ISSUE=n  every bar of issue n, a line each: name value unit target ok|short"
 	@echo "make crash-long    1,000,000 crash states"
 	@echo "make sigkill-long  2,000 rounds of SIGKILL"
-	@echo "make bit-flips     every single-bit flip of a file"
+	@echo "make bit-flips     every single-bit flip of a file, every byte of one with encoded columns"
 	@echo "make canaries      planted bugs: does the suite catch each?"
+	@echo "make alive         arrays read after what they came from is gone, under a sanitizer"
 	@echo "make loom          readers beside the writer of the index, every interleaving"
 	@echo "make fuzz          hostile files, FUZZ_SECONDS=600 for each target"
 	@echo "make deny          licences, duplicates, sources, known advisories"
@@ -68,10 +69,13 @@ sigkill-long:
 		-- --nocapture
 
 bit-flips:
-	$(CARGO) test --release --features "$(FEATURES)" --test bit_flips -- --nocapture
+	SYNADB_FLIP_STEP=1 $(CARGO) test --release --features "$(FEATURES)" --test bit_flips -- --nocapture
 
 canaries:
 	CARGO="$(CARGO)" bash tests/canaries.sh
+
+alive:
+	CARGO="$(CARGO)" bash tests/alive.sh
 
 # A target folder of its own: everything is built with another --cfg. Two preemptions take some
 # twenty seconds, three many minutes.

@@ -10,6 +10,7 @@ use arrow_array::{ArrayRef, RecordBatch, UInt64Array};
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::{ArrowError, SchemaRef};
 
+use crate::atom::AtomKind;
 use crate::error::{Result, SynaError};
 use crate::index::Part;
 use crate::materialize::cache::Column;
@@ -415,24 +416,46 @@ impl History {
     /// About `count` of the points asked for, at most, which a plot of all of them would show, in
     /// the order of time. Only numbers count: nulls, NaN, texts and bytes are left out.
     ///
+    /// `value` is Int64 where the key holds nothing but integers and nulls, and Float64 otherwise:
+    /// among floats an integer leaves as the nearest double.
+    ///
     /// # Errors
     ///
     /// As [`History::read`]; `InvalidOption` if `count` is less than 3; `TypeMismatch` if the key
-    /// holds nothing but texts or bytes.
+    /// holds nothing but texts, bytes and nulls, and not only nulls.
     pub fn downsample(&self, count: usize, method: Downsample) -> Result<RecordBatch> {
+        self.check()?;
+        query::check_count(count)?;
         let natural = self.clone().as_type(AsType::Natural).order(Order::Time);
         let natural = natural.on_mismatch(OnMismatch::Raise);
         let batch = match natural.selected()?.values {
             ValueType::Float | ValueType::Int => natural.read()?,
-            ValueType::Text | ValueType::Bytes => {
-                let expected = crate::AtomKind::Float;
-                let found = natural.selected()?.values.kind();
-                let key = self.key().to_owned();
-                return Err(SynaError::TypeMismatch { key, expected, found });
-            }
-            _ => natural.as_type(AsType::Float).on_mismatch(OnMismatch::Skip).read()?,
+            _ => natural.nearest_floats()?,
         };
         query::downsample(&batch, count, method)
+    }
+
+    /// The points asked for, numbers as the nearest doubles, everything else as null. No row is left
+    /// out, because then [`last`](History::last) would mean other rows.
+    fn nearest_floats(&self) -> Result<RecordBatch> {
+        let kinds = self.reader.kinds(&self.selected()?.parts, &self.live)?;
+        let [_, floats, ints, texts, _] = kinds.counts;
+        if floats == 0 && ints == 0 {
+            let (key, expected) = (self.key().to_owned(), AtomKind::Float);
+            let found = if texts > 0 { AtomKind::Text } else { AtomKind::Bytes };
+            return Err(SynaError::TypeMismatch { key, expected, found });
+        }
+        let history = self.clone().on_mismatch(OnMismatch::Null);
+        let floats = history.clone().as_type(AsType::Float).read()?;
+        if kinds.ints_are_floats {
+            return Ok(floats);
+        }
+        // The same rows in the same order, with the integers that are no doubles.
+        let ints = history.as_type(AsType::Int).read()?;
+        let ints = ints.column(1).as_primitive();
+        let values = query::nearest_floats(floats.column(1).as_primitive(), ints)?;
+        let timestamps = Arc::clone(floats.column(0));
+        batch_of(ValueType::Float.schema(), timestamps, Arc::new(values))
     }
 }
 

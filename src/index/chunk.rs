@@ -333,6 +333,20 @@ pub(crate) fn read_large_put(
     Ok((entry.timestamp, StoredAtom::to_atom(atom)?))
 }
 
+/// About how many bytes such a value has when it is read, as far as its entry says it: nothing is
+/// verified, and compressed ones have many more than they take in the file.
+pub(crate) fn large_put_plain_len(
+    log: &LogFile,
+    key: &str,
+    offset: u64,
+    val_len: u32,
+) -> Result<u64> {
+    let bytes = log.committed(offset, HEADER_LEN + key.len() + 4)?;
+    let entry = entry_of(log, &bytes, key, offset, val_len, Kind::Put)?;
+    let value = bytes.get(entry.value_start()..).unwrap_or_default();
+    Ok(StoredValue::new(value, entry.flags).plain_len().max(val_len.into()))
+}
+
 /// The header of an entry that the index knows of, compared with what it knows.
 fn entry_of(
     log: &LogFile,

@@ -23,7 +23,7 @@ mod writer;
 
 use crate::sync::{AtomicU64, Ordering};
 
-pub(crate) use chunk::{LoadedChunk, read_large_put};
+pub(crate) use chunk::{LoadedChunk, large_put_plain_len, read_large_put};
 pub(crate) use glob::Glob;
 pub(crate) use history::{KeySlot, Segment, SegmentBody};
 pub(crate) use key_table::KeyId;

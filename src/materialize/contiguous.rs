@@ -15,7 +15,7 @@ use crate::format::chunk::{BLOB_RUN_LEN_MAX, ChunkType};
 use crate::index::{LoadedChunk, Part, Place};
 
 use super::cache::Column;
-use super::columns::{How, KeyReader, array_of_numbers, blocks_of, bytes_of_rows, direct_role};
+use super::columns::{How, KeyReader, array_of_numbers, blocks_of, direct_role};
 use super::each;
 use super::mapped::blob_array;
 use super::pool::PoolBuf;
@@ -78,14 +78,14 @@ impl KeyReader {
             let first_row = piece.part.first_row;
             let how = self.how(chunk, first_row, column, role, &piece.rows);
             let array = self.direct(chunk, first_row, column, role, &piece.rows)?;
-            self.account(how, bytes_of_rows(piece.part, column, &piece.rows));
+            self.account(how, self.bytes_of_rows(piece.part, column, &piece.rows));
             return Ok(array);
         }
         let key = self.run_key(column);
         if let Some(rows) = &span
             && let Some(array) = self.shared.cache.get(key, rows)
         {
-            let bytes = |piece: &Piece<'_>| bytes_of_rows(piece.part, column, &piece.rows);
+            let bytes = |piece: &Piece<'_>| self.bytes_of_rows(piece.part, column, &piece.rows);
             self.account(How::Cached, pieces.iter().map(bytes).sum());
             return Ok(array);
         }
@@ -283,33 +283,32 @@ impl KeyReader {
     fn blobs(&self, pieces: &[Piece<'_>], column: Column, lost: &Lost) -> Result<ArrayRef> {
         let texts = column == Column::Values(ValueType::Text);
         let mut arrays: Vec<ArrayRef> = Vec::new();
+        let mut bytes = 0_u64;
         for piece in pieces {
             let role = piece.chunk().and_then(|c| Some((c, direct_role(c.chunk_type(), column)?)));
-            let bytes = bytes_of_rows(piece.part, column, &piece.rows);
+            let about = self.bytes_of_rows(piece.part, column, &piece.rows);
             arrays.push(match role {
                 Some((chunk, role)) => {
                     let first_row = piece.part.first_row;
                     let how = self.how(chunk, first_row, column, role, &piece.rows);
-                    self.account(how.when_put_together(), bytes);
+                    self.account(how.when_put_together(), about);
                     self.direct(chunk, first_row, column, role, &piece.rows)?
                 }
                 None => {
-                    self.account(how_of_points(piece.part), bytes);
+                    self.account(how_of_points(piece.part), about);
                     self.blobs_of_points(piece, column, lost)?
                 }
             });
+            // Piece by piece, or all of a history would be in memory before it is refused.
+            bytes += arrays.last().map_or(0, |array| BlobParts::of(array, texts).data.len() as u64);
+            if bytes > BLOB_RUN_LEN_MAX {
+                let (key, max) = (self.key.to_string(), BLOB_RUN_LEN_MAX);
+                return Err(SynaError::ColumnTooLarge { key, bytes, max });
+            }
         }
         let rows: u64 = pieces.iter().map(Piece::len).sum();
         let parts: Vec<BlobParts<'_>> =
             arrays.iter().map(|array| BlobParts::of(array, texts)).collect();
-        let bytes: u64 = parts.iter().map(|part| part.data.len() as u64).sum();
-        if bytes > BLOB_RUN_LEN_MAX {
-            return Err(SynaError::ColumnTooLarge {
-                key: self.key.to_string(),
-                bytes,
-                max: BLOB_RUN_LEN_MAX,
-            });
-        }
         let rows_len = byte_len(rows, 1)?;
         let mut offsets = self.shared.pool.take(byte_len(rows.saturating_add(1), 4)?)?;
         let mut data = self.shared.pool.take(byte_len(bytes, 1)?)?;
@@ -358,7 +357,8 @@ impl KeyReader {
         let rows: u64 = pieces.iter().map(Piece::len).sum();
         let mut any = AnyRows::with_capacity(&self.key, byte_len(rows, 1)?)?;
         for piece in pieces {
-            let bytes = bytes_of_rows(piece.part, Column::Values(ValueType::Struct), &piece.rows);
+            let bytes =
+                self.bytes_of_rows(piece.part, Column::Values(ValueType::Struct), &piece.rows);
             self.account(how_of_points(piece.part), bytes);
             self.for_each_points(piece.part, &piece.rows, |_, points, range| {
                 range.into_iter().try_for_each(|row| any.push(points, row))

@@ -10,7 +10,7 @@ mod resample;
 mod stats;
 
 pub use downsample::Downsample;
-pub(crate) use downsample::downsample;
+pub(crate) use downsample::{check_count, downsample, nearest_floats};
 pub use every::Every;
 pub use resample::Aggregate;
 pub(crate) use resample::resample;

@@ -68,6 +68,7 @@ const GROUPS: &[&Group] = &[
     &ingest::BULK,
     &ingest::BATCHES,
     &ingest::ARRIVAL,
+    &long::ALIVE,
 ];
 
 const USAGE: &str = "\
