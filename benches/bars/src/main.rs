@@ -22,6 +22,7 @@ mod get;
 mod history;
 mod ingest;
 mod long;
+mod many;
 mod memory;
 mod newcomer;
 mod open;
@@ -69,6 +70,7 @@ const GROUPS: &[&Group] = &[
     &ingest::BATCHES,
     &ingest::ARRIVAL,
     &long::ALIVE,
+    &many::SCAN,
 ];
 
 const USAGE: &str = "\
