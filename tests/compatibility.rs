@@ -233,7 +233,9 @@ fn encodings_of(bytes: &[u8]) -> Vec<u8> {
         let (columns, blocks) = (usize::from(value[5]), image::u32_at(value, 20) as usize);
         for number in 0..blocks * columns {
             let block = number / columns * (136 + 32 * columns);
-            found.push(value[40 + block + 136 + 32 * (number % columns) + 1]);
+            // Behind the record of all rows, if there is one.
+            let records = 40 + 136 * usize::from(value[6] & 1);
+            found.push(value[records + block + 136 + 32 * (number % columns) + 1]);
         }
     }
     found.sort_unstable();

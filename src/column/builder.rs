@@ -200,7 +200,8 @@ impl EncodedChunk {
 
 impl EncodedChunk {
     /// A chunk whose columns come from elsewhere when it is written.
-    pub(super) fn without_data(header: ChunkHeader) -> Self {
+    pub(super) fn without_data(mut header: ChunkHeader) -> Self {
+        header.complete();
         let head = header.encode();
         let mut chunk = EncodedChunk { header, head, data: Vec::new() };
         chunk.place(0, 0, 0);
@@ -214,12 +215,12 @@ impl EncodedChunk {
 
     /// The smallest timestamp.
     pub(crate) fn timestamp_min(&self) -> i64 {
-        self.header.blocks.iter().map(|block| block.zone.timestamp_min).min().unwrap_or(0)
+        self.header.zone_map().timestamp_min
     }
 
     /// The largest timestamp.
     pub(crate) fn timestamp_max(&self) -> i64 {
-        self.header.blocks.iter().map(|block| block.zone.timestamp_max).max().unwrap_or(0)
+        self.header.zone_map().timestamp_max
     }
 
     /// Fills in the row of the first point and the place of the columns, for an entry at
@@ -427,6 +428,8 @@ impl Assembler {
             column_count: roles.iter().fold(0, |count, _| count + 1),
             blocks: blocks.collect(),
             columns: plan.blocks.iter().flat_map(|_| roles.iter().copied().map(blank)).collect(),
+            whole: BlockRecord::default(),
+            whole_is_stored: plan.blocks.len() > 1,
         };
         let value_len = data_len + header.header_len() as u64 + DATA_ALIGN as u64 - 1;
         if value_len > max {
@@ -476,7 +479,7 @@ impl Assembler {
     fn finish(mut self) -> EncodedChunk {
         debug_assert!(self.header.data_len >= self.data.len() as u64);
         self.header.data_len = self.data.len() as u64;
-        self.header.set_decoded_starts();
+        self.header.complete();
         let head = self.header.encode();
         let mut chunk = EncodedChunk { header: self.header, head, data: self.data };
         chunk.place(0, 0, 0);

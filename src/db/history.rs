@@ -11,7 +11,7 @@ use arrow_buffer::ScalarBuffer;
 use arrow_schema::{ArrowError, SchemaRef};
 
 use crate::error::{Result, SynaError};
-use crate::index::Part;
+use crate::index::{HistoryView, Part};
 use crate::materialize::cache::Column;
 use crate::materialize::schema::ValueType;
 use crate::materialize::{
@@ -79,6 +79,13 @@ struct Asked {
     on_mismatch: OnMismatch,
     order: Order,
     empty_buckets: bool,
+}
+
+impl Asked {
+    /// Whether all rows are, whatever the form.
+    fn is_all(&self) -> bool {
+        self.times.is_none() && self.rows == (0..u64::MAX) && self.last == u64::MAX
+    }
 }
 
 /// The rows that were asked for.
@@ -376,6 +383,12 @@ impl History {
     /// As [`History::read`].
     pub fn stats(&self) -> Result<HistoryStats> {
         self.check()?;
+        if self.asked.is_all() && self.selected.get().is_none() {
+            let KeyReader { log, key, .. } = &self.reader;
+            if let Some(stats) = query::stats_of_all(log, key, &self.view()?)? {
+                return Ok(stats);
+            }
+        }
         let selected = self.clone().as_type(AsType::Natural).on_mismatch(OnMismatch::Raise);
         let selected = selected.selected()?;
         query::stats(&self.reader, &pieces(&selected.parts, &selected.rows))
@@ -478,6 +491,13 @@ impl History {
         Some(batch_of(values.schema(), timestamps, array))
     }
 
+    /// Where all live rows lie.
+    fn view(&self) -> Result<HistoryView> {
+        let absent = || SynaError::KeyNotFound { key: self.key().to_owned() };
+        let slot = self.pinned.generation.index.slot(self.reader.id).ok_or_else(absent)?;
+        Ok(slot.view(self.pinned.commit_end(), |v| v.live_from..v.rows))
+    }
+
     fn selected(&self) -> Result<Arc<Selected>> {
         if let Some(selected) = self.selected.get() {
             return Ok(Arc::clone(selected));
@@ -488,11 +508,7 @@ impl History {
 
     fn select(&self) -> Result<Selected> {
         let (reader, asked) = (&self.reader, &self.asked);
-        let generation = &self.pinned.generation;
-        let absent = || SynaError::KeyNotFound { key: self.key().to_owned() };
-        let slot = generation.index.slot(reader.id).ok_or_else(absent)?;
-        let view = slot.view(self.pinned.commit_end(), |v| v.live_from..v.rows);
-        let parts = view.into_parts(&reader.log, &reader.key)?;
+        let parts = self.view()?.into_parts(&reader.log, &reader.key)?;
         let kinds = reader.kinds(&parts, &self.live)?;
         let values = ValueType::of(asked.as_type, &kinds);
         let row = |place: u64| self.live.start.saturating_add(place).min(self.live.end);

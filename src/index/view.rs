@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::atom::{Atom, AtomKind, Point};
 use crate::column::Points;
 use crate::error::{Result, SynaError};
+use crate::format::chunk::BlockRecord;
 use crate::format::value;
 use crate::log::LogFile;
 
@@ -90,6 +91,19 @@ pub(crate) fn load_chunk(log: &LogFile, key: &str, segment: &Segment) -> Result<
     }
     let chunk = LoadedChunk::load(log, key, *offset, *val_len, segment.first_row, segment.rows)?;
     Ok(Arc::clone(loaded.get_or_init(|| Arc::new(chunk))))
+}
+
+/// What the chunk of a segment says about all its rows. Of a chunk of many blocks that is a small
+/// part of its header, and the rest of it is left alone.
+pub(crate) fn whole_of_chunk(log: &LogFile, key: &str, segment: &Segment) -> Result<BlockRecord> {
+    if let SegmentBody::Chunk { offset, val_len, loaded } = &segment.body
+        && loaded.get().is_none()
+        && let Some(whole) =
+            LoadedChunk::summary(log, key, *offset, *val_len, segment.first_row, segment.rows)?
+    {
+        return Ok(whole);
+    }
+    Ok(load_chunk(log, key, segment)?.header().whole)
 }
 
 /// As [`load_chunk`] for who reads a chunk once: its header is not kept.

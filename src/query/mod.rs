@@ -14,5 +14,5 @@ pub(crate) use downsample::downsample;
 pub use every::Every;
 pub use resample::Aggregate;
 pub(crate) use resample::resample;
-pub(crate) use stats::stats;
 pub use stats::{HistoryStats, Number};
+pub(crate) use stats::{stats, stats_of_all};
