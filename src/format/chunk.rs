@@ -10,7 +10,7 @@
 //! +---------------------------+--------------------------------------------------+
 //! | chunk header, fixed part  | 40 bytes                                         |
 //! +---------------------------+--------------------------------------------------+
-//! | record of all rows        | 136 bytes, only where there are several blocks   |
+//! | record of all rows        | 144 bytes, only where there are several blocks   |
 //! +---------------------------+--------------------------------------------------+
 //! | block record 0            | 136 bytes + 32 bytes for each of its columns     |
 //! | block record 1            |                                                  |
@@ -45,6 +45,8 @@
 //!  88  i64 x 4  int min, max, first, last
 //! 120  i128     int_sum
 //! 136           column records, of a block
+//! 136  u32      crc, of all rows
+//! 140  u32      zero, of all rows
 //! ```
 //!
 //! A reader answers `Corrupt` where nothing else is said; `Unsupported` means that a newer version
@@ -53,8 +55,9 @@
 //! ## Chunk header
 //!
 //! - `header_len`: bytes from the start of the value to the end of the last block record; exactly
-//!   40 + `block_count` * (136 + 32 * `column_count`), and 136 more with the record of all rows. The
-//!   checksum of the entry ends here.
+//!   40 + `block_count` * (136 + 32 * `column_count`), and 144 more with the record of all rows. The
+//!   checksum of the entry ends here, or where the first block record begins if there is a record of
+//!   all rows.
 //! - `chunk_type`: the number of an [`AtomKind`] (0 null, 1 float, 2 int, 3 text, 4 bytes) if all
 //!   points are of that kind or null, and at least one is of that kind; 5, mixed, if at least two
 //!   kinds other than null occur. Above 5: `Unsupported`.
@@ -85,14 +88,15 @@
 //! ## Record of all rows
 //!
 //! What a block record would say if the chunk were one block, so that a question about all rows is
-//! answered by it alone: of very many blocks, checking the header's bytes against their checksum
-//! takes a tenth of the time that reading their records does.
+//! answered by it alone, whatever the number of blocks: their records are neither read nor checked.
 //!
 //! - `rows`: that of the chunk.
 //! - `flags`: as in a block record, for all rows in order.
 //! - The zone map is that of the blocks merged in order ([`ZoneMap::merge`]), to the bit:
 //!   `float_sum` is the sum of their sums. A record that says something else than the blocks do is
 //!   `Corrupt` for whoever reads these.
+//! - `crc`: CRC32C of all block records. It is covered by the checksum of the entry, which speaks
+//!   for the records through it.
 //!
 //! ## Column record
 //!
@@ -166,12 +170,16 @@ use crate::atom::AtomKind;
 use crate::column::encoding::lz4;
 use crate::column::{FloatStats, IntStats, ZoneMap};
 use crate::error::SynaError;
+use crate::format::bytes::put_at;
+use crate::format::checksum::crc32c;
 use crate::format::entry::flags;
 
 /// Bytes of the chunk header before the first block record.
 const FIXED_LEN: usize = 40;
 /// Bytes of a block record before its column records.
 const BLOCK_RECORD_LEN: usize = 136;
+/// Bytes of the record of all rows: one like that of a block, a checksum, and zeros.
+const WHOLE_RECORD_LEN: usize = BLOCK_RECORD_LEN + 8;
 /// Bytes of a column record.
 const COLUMN_RECORD_LEN: usize = 32;
 /// The shortest header: one block with the column that every block has.
@@ -208,6 +216,10 @@ pub(crate) enum ChunkError {
     /// Two statements contradict each other.
     #[error("{0}")]
     Corrupt(&'static str),
+    /// The block records are not those that the chunk was written with: where a write was stopped,
+    /// they may be missing behind a header that is whole otherwise.
+    #[error("the block records of a chunk fail their checksum")]
+    Checksum,
     /// A newer version wrote it.
     #[error("unknown {what} ({value:#x})")]
     Unsupported {
@@ -223,6 +235,10 @@ impl ChunkError {
     pub(crate) fn into_error(self, offset: u64, last_good: u64) -> SynaError {
         match self {
             ChunkError::Corrupt(what) => {
+                SynaError::Corrupt { offset, last_good, next_good: None, what }
+            }
+            ChunkError::Checksum => {
+                let what = "the block records of a chunk fail their checksum";
                 SynaError::Corrupt { offset, last_good, next_good: None, what }
             }
             ChunkError::Unsupported { what, value } => {
@@ -524,17 +540,35 @@ pub(crate) struct ChunkSummary {
     pub(crate) whole: BlockRecord,
 }
 
-/// Reads the length of the header from the first bytes of a value, so that a caller knows how much
-/// to read for [`ChunkHeader::parse`]. What it returns is at most `value_len`.
+/// Bytes of a value that [`header_lens`] looks at.
+pub(crate) const PREFIX_LEN: usize = 8;
+
+/// How long a chunk header is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HeaderLens {
+    /// From the start of the value to the end of the last block record.
+    pub(crate) all: usize,
+    /// From the start of the value to where the checksum of the entry ends.
+    pub(crate) covered: usize,
+}
+
+/// Reads the lengths of the header from the first bytes of a value, so that a caller knows how much
+/// to read for [`ChunkHeader::parse`] and [`ChunkSummary::parse`]. What it returns is at most
+/// `value_len`.
 ///
 /// # Errors
 ///
 /// `Corrupt` if no header of a value of `value_len` bytes has this length.
-pub(crate) fn header_len(value_prefix: [u8; 4], value_len: u64) -> Result<usize> {
-    let len = u32::from_le_bytes(value_prefix);
+pub(crate) fn header_lens(value_prefix: [u8; PREFIX_LEN], value_len: u64) -> Result<HeaderLens> {
+    let mut bytes = Bytes(&value_prefix);
+    let (len, _, flags) = (bytes.u32()?, bytes.u16()?, bytes.u16()?);
+    let whole_is_stored = flags & FLAG_WHOLE != 0;
+    let min = if whole_is_stored { FIXED_LEN + WHOLE_RECORD_LEN } else { 0 };
     let fits = len.is_multiple_of(8) && u64::from(len) <= value_len;
-    let len = usize::try_from(len).ok().filter(|len| fits && *len >= HEADER_LEN_MIN);
-    len.ok_or(ChunkError::Corrupt("the length of the chunk header is impossible"))
+    let len = usize::try_from(len).ok();
+    let all = len.filter(|len| fits && *len >= HEADER_LEN_MIN.max(min));
+    let all = all.ok_or(ChunkError::Corrupt("the length of the chunk header is impossible"))?;
+    Ok(HeaderLens { all, covered: if whole_is_stored { min } else { all } })
 }
 
 /// The smallest multiple of [`DATA_ALIGN`] at or above `position`.
@@ -546,9 +580,18 @@ impl ChunkHeader {
     /// Length of the encoded header.
     pub(crate) fn header_len(&self) -> usize {
         let columns = self.columns.len().saturating_mul(COLUMN_RECORD_LEN);
-        let whole = usize::from(self.whole_is_stored);
-        let blocks = self.blocks.len().saturating_add(whole).saturating_mul(BLOCK_RECORD_LEN);
-        FIXED_LEN.saturating_add(blocks).saturating_add(columns)
+        let blocks = self.blocks.len().saturating_mul(BLOCK_RECORD_LEN);
+        self.records_at().saturating_add(blocks).saturating_add(columns)
+    }
+
+    /// How much of the encoded header the checksum of the entry covers.
+    pub(crate) fn covered_len(&self) -> usize {
+        if self.whole_is_stored { self.records_at() } else { self.header_len() }
+    }
+
+    /// Where the first block record begins.
+    fn records_at(&self) -> usize {
+        FIXED_LEN.saturating_add(if self.whole_is_stored { WHOLE_RECORD_LEN } else { 0 })
     }
 
     /// The columns of a block, in the order of their roles; empty if there is no such block.
@@ -644,10 +687,17 @@ impl ChunkHeader {
         out.extend(self.data_len.to_le_bytes());
         if self.whole_is_stored {
             self.whole.encode(&mut out);
+            out.extend([0; 8]);
         }
         for (number, block) in self.blocks.iter().enumerate() {
             block.encode(&mut out);
             self.block_columns(number).iter().for_each(|column| column.encode(&mut out));
+        }
+        if self.whole_is_stored
+            && let Some((before, records)) = out.split_at_mut_checked(self.records_at())
+            && let Some(field) = before.get_mut(FIXED_LEN + BLOCK_RECORD_LEN..)
+        {
+            put_at(field, 0, &crc32c(records).to_le_bytes());
         }
         debug_assert_eq!(out.len(), len);
         out
@@ -715,21 +765,32 @@ impl ColumnRecord {
 /// Reading.
 impl ChunkHeader {
     /// Reads and checks the header of a value of `value_len` bytes. `value_prefix` holds at least
-    /// the header ([`header_len`] says how long that is); bytes behind it are ignored.
+    /// the header ([`header_lens`] says how long that is); bytes behind it are ignored.
     ///
     /// Any bytes may be given. Nothing is allocated beyond a small multiple of the prefix, and only
     /// after the counts were found to match its length.
     ///
     /// # Errors
     ///
-    /// `Unsupported` for a type, flag, role or encoding that this version does not know, `Corrupt`
-    /// for any contradiction.
+    /// `Unsupported` for a type, flag, role or encoding that this version does not know, `Checksum`
+    /// if the block records fail theirs, `Corrupt` for any contradiction.
     pub(crate) fn parse(value_prefix: &[u8], value_len: u64) -> Result<ChunkHeader> {
         let (fixed, mut bytes) = Fixed::parse(value_prefix, value_len)?;
         let Fixed { chunk_type, column_count, first_row, rows, .. } = fixed;
         let block_count = fixed.block_count;
         let column_total = block_count.saturating_mul(column_count.into());
-        let said = fixed.parse_whole(&mut bytes)?;
+        let said = match fixed.parse_whole(&mut bytes)? {
+            None => None,
+            Some((whole, crc)) => {
+                let short = ChunkError::Corrupt("the chunk header is cut short");
+                let records = FIXED_LEN + WHOLE_RECORD_LEN..fixed.header_len;
+                bytes = Bytes(value_prefix.get(records).ok_or(short)?);
+                if crc32c(bytes.0) != crc {
+                    return Err(ChunkError::Checksum);
+                }
+                Some(whole)
+            }
+        };
         let mut header = ChunkHeader {
             chunk_type,
             first_row,
@@ -859,6 +920,7 @@ impl ChunkHeader {
 struct Fixed {
     chunk_type: ChunkType,
     column_count: u8,
+    header_len: usize,
     whole_is_stored: bool,
     first_row: u64,
     rows: u32,
@@ -868,13 +930,13 @@ struct Fixed {
 }
 
 impl Fixed {
-    /// The fixed part of the header of a value, and the records behind it, as long as the counts
-    /// say.
+    /// The fixed part of the header of a value, and what the checksum of the entry covers behind it.
+    /// The header is as long as its counts say.
     fn parse(value_prefix: &[u8], value_len: u64) -> Result<(Fixed, Bytes<'_>)> {
         let mut bytes = Bytes(value_prefix);
-        let len = header_len(bytes.take()?, value_len)?;
+        let HeaderLens { all: len, covered } = header_lens(bytes.take()?, value_len)?;
         let short = ChunkError::Corrupt("the chunk header is cut short");
-        let mut bytes = Bytes(value_prefix.get(4..len).ok_or(short)?);
+        let mut bytes = Bytes(value_prefix.get(4..covered).ok_or(short)?);
         let chunk_type = bytes.u8()?;
         let column_count = bytes.u8()?;
         let flags = bytes.u16()?;
@@ -902,17 +964,18 @@ impl Fixed {
             .checked_mul(COLUMN_RECORD_LEN)
             .and_then(|columns| columns.checked_add(BLOCK_RECORD_LEN));
         let block_count = usize::try_from(block_count).ok();
-        let whole_len = if whole_is_stored { BLOCK_RECORD_LEN } else { 0 };
-        let records_len = block_count
+        let records_at = FIXED_LEN + if whole_is_stored { WHOLE_RECORD_LEN } else { 0 };
+        let counted = block_count
             .zip(record_len)
             .and_then(|(n, len)| n.checked_mul(len))
-            .and_then(|len| len.checked_add(whole_len));
-        let matches = records_len.is_some_and(|len| len == bytes.0.len()) && column_count > 0;
+            .and_then(|len| len.checked_add(records_at));
+        let matches = counted == Some(len) && column_count > 0;
         ensure(matches, "the counts in a chunk header do not match its length")?;
         let block_count = block_count.unwrap_or(0);
         let fixed = Fixed {
             chunk_type,
             column_count,
+            header_len: len,
             whole_is_stored,
             first_row,
             rows,
@@ -923,28 +986,31 @@ impl Fixed {
         Ok((fixed, bytes))
     }
 
-    /// The record of all rows behind the fixed part, if there is one.
-    fn parse_whole(&self, bytes: &mut Bytes<'_>) -> Result<Option<BlockRecord>> {
+    /// The record of all rows behind the fixed part, if there is one, and the checksum of the block
+    /// records.
+    fn parse_whole(&self, bytes: &mut Bytes<'_>) -> Result<Option<(BlockRecord, u32)>> {
         if !self.whole_is_stored {
             return Ok(None);
         }
         let whole = BlockRecord::parse(bytes, 0, u32::MAX)?;
         ensure(whole.rows == self.rows, "a chunk says twice how many rows it has")?;
-        Ok(Some(whole))
+        let (crc, zero) = (bytes.u32()?, bytes.u32()?);
+        ensure(zero == 0, "a reserved field of a chunk is not zero")?;
+        Ok(Some((whole, crc)))
     }
 }
 
 impl ChunkSummary {
     /// Reads what the header of a value of `value_len` bytes says about all rows; `None` if it says
-    /// that only block by block. `value_prefix` as for [`ChunkHeader::parse`]. Costs the same
-    /// whatever the number of blocks; nothing is allocated.
+    /// that only block by block. `value_prefix` holds at least what the checksum of the entry covers
+    /// ([`header_lens`]). Costs the same whatever the number of blocks; nothing is allocated.
     ///
     /// # Errors
     ///
     /// As [`ChunkHeader::parse`], of which this checks what does not need the blocks.
     pub(crate) fn parse(value_prefix: &[u8], value_len: u64) -> Result<Option<ChunkSummary>> {
         let (fixed, mut bytes) = Fixed::parse(value_prefix, value_len)?;
-        let Some(whole) = fixed.parse_whole(&mut bytes)? else { return Ok(None) };
+        let Some((whole, _)) = fixed.parse_whole(&mut bytes)? else { return Ok(None) };
         let Fixed { chunk_type, first_row, .. } = fixed;
         let holds = ChunkType::of_counts(&whole.zone.counts) == chunk_type;
         ensure(holds, "the type of a chunk does not match its kinds")?;
@@ -1334,6 +1400,17 @@ mod tests {
         }
     }
 
+    /// Makes the checksum of the block records right, so that what they say is looked at.
+    fn mend(value: &mut [u8]) {
+        let prefix = value.first_chunk().copied().unwrap_or_default();
+        if let Ok(lens) = header_lens(prefix, value.len() as u64)
+            && lens.covered < lens.all
+        {
+            let crc = crc32c(&value[lens.covered..lens.all]);
+            value[176..180].copy_from_slice(&crc.to_le_bytes());
+        }
+    }
+
     /// What is wrong with a header.
     #[derive(Clone, Copy, PartialEq)]
     enum Wrong {
@@ -1395,10 +1472,14 @@ mod tests {
                 for other in [0, 1, 2, 5, 0x7f, 0x80, 0xff, byte ^ 1, byte.wrapping_add(8)] {
                     wrong[at] = other;
                     // The first row is the only field that nothing contradicts.
-                    let records = 40 + 136 * usize::from(chunk.header().whole_is_stored);
+                    let records = chunk.header().records_at();
+                    let before = wrong.clone();
+                    mend(&mut wrong);
+                    // The checksum itself is made right again, too.
+                    let mended = chunk.header().whole_is_stored && (176..180).contains(&at);
                     let in_block = at.saturating_sub(records)
                         % (136 + 32 * usize::from(chunk.header().column_count));
-                    let what = if other == byte || (8..16).contains(&at) {
+                    let what = if other == byte || mended || (8..16).contains(&at) {
                         Wrong::Harmless
                     } else if at > records && in_block > 136 && (in_block - 136) % 32 == 1 {
                         Wrong::Encoding
@@ -1406,6 +1487,7 @@ mod tests {
                         Wrong::Other
                     };
                     check_wrong_value(&wrong, points, flags, what);
+                    wrong = before;
                 }
                 wrong[at] = byte;
             }
@@ -1440,8 +1522,12 @@ mod tests {
             let points = floats(order);
             let (header, head) = in_blocks(&points);
             let value_len = head.len() as u64 + header.data_len;
-            assert_eq!(header.header_len(), 40 + 136 + 3 * (136 + 2 * 32));
-            let summary = ChunkSummary::parse(&head, value_len).unwrap().unwrap();
+            assert_eq!(header.header_len(), 40 + 144 + 3 * (136 + 2 * 32));
+            let lens = header_lens(*head.first_chunk().unwrap(), value_len).unwrap();
+            assert_eq!((lens.covered, lens.all), (184, header.header_len()));
+            assert_eq!((header.covered_len(), header.header_len()), (lens.covered, lens.all));
+            assert_eq!(head[176..180], crc32c(&head[184..lens.all]).to_le_bytes());
+            let summary = ChunkSummary::parse(&head[..184], value_len).unwrap().unwrap();
             assert_eq!(summary.whole, header.whole);
             assert_eq!(ChunkHeader::parse(&head, value_len).unwrap(), header);
             let zone = points.zone_map(0..130);
@@ -1458,7 +1544,12 @@ mod tests {
         let points: Vec<(i64, Atom)> = (0..130).map(|n| (n, Atom::Int(n % 7 - 3))).collect();
         let (header, head) = in_blocks(&points_of(&points));
         let value_len = head.len() as u64 + header.data_len;
-        for at in (6..8).chain(40..40 + 136) {
+        for at in 184..header.header_len() {
+            let mut wrong = head.clone();
+            wrong[at] ^= 1;
+            assert_eq!(ChunkHeader::parse(&wrong, value_len), Err(ChunkError::Checksum));
+        }
+        for at in (6..8).chain(40..40 + 144) {
             for bit in 0..8 {
                 let mut wrong = head.clone();
                 wrong[at] ^= 1 << bit;
@@ -1472,7 +1563,7 @@ mod tests {
                 );
             }
         }
-        assert!(ChunkSummary::parse(&head[..40 + 135], value_len).is_err());
+        assert!(ChunkSummary::parse(&head[..183], value_len).is_err());
     }
 
     #[test]
@@ -1510,7 +1601,9 @@ mod tests {
 
     #[test]
     fn impossible_header_lengths_are_refused() {
-        let len = |len: u32, value_len| header_len(len.to_le_bytes(), value_len);
+        let len = |len: u32, value_len| {
+            header_lens((u64::from(len)).to_le_bytes(), value_len).map(|lens| lens.all)
+        };
         assert_eq!(len(208, 208), Ok(208));
         for (header, value) in
             [(0, 500), (200, 500), (212, 500), (216, 215), (u32::MAX - 7, 1 << 30)]

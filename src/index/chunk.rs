@@ -12,7 +12,7 @@ use crate::error::{Result, SynaError};
 use crate::format::checksum::crc32c;
 use crate::format::chunk::{
     BlockRecord, ChunkError, ChunkHeader, ChunkSummary, ChunkType, ColumnRecord, ColumnRole,
-    EncodingId, header_len,
+    EncodingId, HEADER_LEN_MIN, HeaderLens, PREFIX_LEN, header_lens,
 };
 use crate::format::entry::{EntryHeader, HEADER_LEN, Kind, body_crc, entry_len, flags};
 use crate::format::value::{self, StoredAtom, StoredValue};
@@ -46,9 +46,13 @@ impl LoadedChunk {
         first_row: u64,
         rows: u64,
     ) -> Result<LoadedChunk> {
-        let (entry, bytes) = header_bytes(log, key, offset, val_len)?;
+        let (entry, lens, bytes) = verified_entry(log, key, offset, val_len)?;
         let damaged = |what| log.corrupt(offset, what);
         let value_start = entry.value_start();
+        let bytes = match lens.covered < lens.all {
+            true => log.committed(offset, value_start + lens.all)?,
+            false => bytes,
+        };
         let header =
             ChunkHeader::parse(bytes.get(value_start..).unwrap_or_default(), val_len.into())
                 .map_err(|error| error.into_error(offset, offset))?;
@@ -67,7 +71,7 @@ impl LoadedChunk {
     }
 
     /// What the chunk entry of `key` at `offset` says about all its rows, its checksum verified;
-    /// `None` if that takes the records of its blocks. Costs little more than the checksum.
+    /// `None` if that takes the records of its blocks.
     pub(crate) fn summary(
         log: &LogFile,
         key: &str,
@@ -76,7 +80,7 @@ impl LoadedChunk {
         first_row: u64,
         rows: u64,
     ) -> Result<Option<BlockRecord>> {
-        let (entry, bytes) = header_bytes(log, key, offset, val_len)?;
+        let (entry, _, bytes) = verified_entry(log, key, offset, val_len)?;
         let value = bytes.get(entry.value_start()..).unwrap_or_default();
         let summary = ChunkSummary::parse(value, val_len.into())
             .map_err(|error| error.into_error(offset, offset))?;
@@ -345,28 +349,32 @@ pub(crate) fn read_large_put(
 
 const OTHER_ROWS: &str = "a chunk of other rows than the index says";
 
-/// A chunk entry that the index knows of, and its bytes to the end of the chunk header, the checksum
-/// over them verified.
-fn header_bytes(
+/// A chunk entry that the index knows of, how long its chunk header is, and its bytes as far as its
+/// checksum covers them, which was compared.
+fn verified_entry(
     log: &LogFile,
     key: &str,
     offset: u64,
     val_len: u32,
-) -> Result<(EntryHeader, LogBytes)> {
-    let head = log.committed(offset, HEADER_LEN + key.len() + 4)?;
+) -> Result<(EntryHeader, HeaderLens, LogBytes)> {
+    let damaged = |what| log.corrupt(offset, what);
+    if u64::from(val_len) < HEADER_LEN_MIN as u64 {
+        // What would be read may lie behind the end of the file.
+        return Err(damaged("a chunk that is too short for its header"));
+    }
+    let head = log.committed(offset, HEADER_LEN + key.len() + PREFIX_LEN)?;
     let entry = entry_of(log, &head, key, offset, val_len, Kind::Chunk)?;
     let value_start = entry.value_start();
-    let prefix = head.get(value_start..).and_then(|prefix| prefix.try_into().ok());
-    let damaged = |what| log.corrupt(offset, what);
-    let len = prefix
-        .and_then(|prefix| header_len(prefix, val_len.into()).ok())
+    let prefix = head.get(value_start..).and_then(|prefix| prefix.first_chunk());
+    let lens = prefix
+        .and_then(|prefix| header_lens(*prefix, val_len.into()).ok())
         .ok_or_else(|| damaged("a chunk whose header length is impossible"))?;
-    let bytes = log.committed(offset, value_start + len)?;
+    let bytes = log.committed(offset, value_start + lens.covered)?;
     let crc = bytes.get(8..).map(|b| body_crc(&log.header().salt, offset, b));
     if crc != Some(entry.body_crc) {
         return Err(damaged("a chunk whose header fails its checksum"));
     }
-    Ok((entry, bytes))
+    Ok((entry, lens, bytes))
 }
 
 /// The header of an entry that the index knows of, compared with what it knows.

@@ -62,9 +62,18 @@ impl RawEntry {
         (u64_at(bytes, self.value_at + 8), u32_at(bytes, self.value_at + 16).into())
     }
 
+    /// Where the block records of a chunk begin that have a checksum of their own.
+    fn records_at(&self, bytes: &[u8]) -> Option<usize> {
+        let says_all = self.val_len >= 8 && bytes[self.value_at + 6] & 1 == 1;
+        says_all.then_some(40 + 136 + 8)
+    }
+
     fn covered_end(&self, bytes: &[u8]) -> usize {
         if self.kind == CHUNK {
-            let len = u32_at(bytes, self.value_at) as usize;
+            let len = match self.records_at(bytes) {
+                Some(records) => records,
+                None => u32_at(bytes, self.value_at) as usize,
+            };
             self.value_at + len.min(self.val_len)
         } else {
             self.end()
@@ -131,6 +140,16 @@ pub fn body_crc(bytes: &[u8], entry: &RawEntry) -> u32 {
 
 /// Makes the checksums of an entry right; returns its `head_crc`.
 pub fn mend_entry(bytes: &mut [u8], entry: &RawEntry, previous: u32) -> u32 {
+    if entry.kind == CHUNK
+        && let Some(records) = entry.records_at(bytes)
+    {
+        let len = u32_at(bytes, entry.value_at) as usize;
+        let value = entry.value_at..entry.value_at + entry.val_len;
+        if let Some(stored) = bytes[value].get(records..len) {
+            let crc = crc32c::crc32c(stored);
+            set(bytes, entry.value_at + records - 8, &crc.to_le_bytes());
+        }
+    }
     let body = body_crc(bytes, entry);
     set(bytes, entry.offset + 4, &body.to_le_bytes());
     let head = crc32c::crc32c_append(
