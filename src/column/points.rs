@@ -220,7 +220,7 @@ impl Points {
     }
 
     /// Appends numbers of one kind, or nulls, from two iterators of the same length.
-    pub(super) fn extend_numbers(
+    pub(crate) fn extend_numbers(
         &mut self,
         kind: AtomKind,
         timestamps: impl Iterator<Item = i64>,

@@ -188,6 +188,12 @@ pub(crate) const HEADER_LEN_MIN: usize = FIXED_LEN + BLOCK_RECORD_LEN + COLUMN_R
 pub(crate) const DATA_ALIGN: usize = 64;
 /// Rows of the blocks that appends and seals make.
 pub(crate) const BLOCK_ROWS: usize = 8192;
+/// Rows of the blocks that `optimize` makes of what it encodes.
+pub(crate) const BLOCK_ROWS_OPTIMIZED: usize = 65_536;
+/// Most bytes of a block of more than [`BLOCK_ROWS`] rows, decoded: what that many rows of
+/// [`BLOCK_ROWS_OPTIMIZED`] numbers have. Longer texts are not worth being decoded together to read
+/// one.
+pub(crate) const BLOCK_SIZE_OPTIMIZED: u64 = 16 * BLOCK_ROWS_OPTIMIZED as u64;
 /// Most rows of a block.
 pub(crate) const BLOCK_ROWS_MAX: u32 = 65_536;
 /// Every block but the last has a multiple of this many rows.
