@@ -1,8 +1,8 @@
 //! Copying whole histories into a new file: what `optimize` and `retain` have in common.
 //!
 //! Key by key, in bytewise order, the live rows become chunks as large as they may be, in blocks of
-//! [`BLOCK_ROWS_OPTIMIZED`] rows: of raw columns, which longer blocks make no shorter, of
-//! [`BLOCK_ROWS`]. A block of numbers that is full, or the last of its history, and encoded as it
+//! [`BLOCK_ROWS_OPTIMIZED`] rows, in the cold tier of [`BLOCK_ROWS_COLD`], and of raw columns, which
+//! longer blocks make no shorter, of [`BLOCK_ROWS`]. A block of numbers that is full, or the last of its history, and encoded as it
 //! would be now is copied byte for byte, its checksums compared on the way; everything else is
 //! decoded and encoded anew, together with its neighbours. What was written by appends is thus
 //! encoded anew once, and copied from then on. At no time is more in memory than [`PENDING_BYTES`]
@@ -29,8 +29,8 @@ use crate::column::{ColumnSource, EncodedChunk, MergedChunk, Points, SourceBlock
 use crate::db::{CHUNK_ROWS_MIN, Pinned};
 use crate::error::Result;
 use crate::format::chunk::{
-    BLOCK_ROWS, BLOCK_ROWS_OPTIMIZED, BLOCK_ROWS_STEP, BLOCK_SIZE_OPTIMIZED, ChunkHeader,
-    ChunkType, ColumnRecord, ColumnRole, EncodingId, SHARED_VALUE_SIZE_MAX,
+    BLOCK_ROWS, BLOCK_ROWS_COLD, BLOCK_ROWS_OPTIMIZED, BLOCK_ROWS_STEP, BLOCK_SIZE_OPTIMIZED,
+    ChunkHeader, ChunkType, ColumnRecord, ColumnRole, EncodingId, SHARED_VALUE_SIZE_MAX,
 };
 use crate::index::{HistoryView, KeySlot, Latest, LoadedChunk, Segment, SegmentBody};
 use crate::index::{latest_of_point, load_chunk_once, read_large_put};
@@ -173,12 +173,16 @@ fn are_encoded_well(columns: &[ColumnRecord], policy: Policy) -> bool {
     })
 }
 
-/// Rows of a block that is made now.
+/// Rows of a block that is made now. What is read now and then is worth being decoded in larger
+/// blocks to take less; raw columns take the same in any.
 fn block_rows(policy: Policy) -> usize {
-    if let Ok(v) = std::env::var("SYNA_BR") {
-        return v.parse().unwrap();
-    } // TEMP
-    if policy == Policy::RAW { BLOCK_ROWS } else { BLOCK_ROWS_OPTIMIZED }
+    if policy.cold {
+        BLOCK_ROWS_COLD
+    } else if policy == Policy::RAW {
+        BLOCK_ROWS
+    } else {
+        BLOCK_ROWS_OPTIMIZED
+    }
 }
 
 /// Whether a block has enough rows to be left as it is.
