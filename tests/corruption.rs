@@ -356,6 +356,42 @@ fn no_damage_to_the_header_of_a_chunk_of_several_blocks_changes_an_answer() {
     assert_eq!(read_all(&open(&image::storage_with(&torn)).unwrap()).unwrap(), points);
 }
 
+/// As-of lookups and time ranges decoded every block of a chunk, and `types` all of a history. With
+/// every other block damaged, answers show that no other is read.
+#[test]
+fn questions_read_only_the_blocks_they_are_about() {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let db = open(&storage).unwrap();
+    let times: Vec<i64> = (0..5 * 8192).collect();
+    let values: Vec<i64> = times.iter().map(|t| t * t % 1000).collect();
+    db.append_batch("key", &times, &values).unwrap();
+    db.close().unwrap();
+    let mut bytes = image::image_of(&storage);
+    let whole = read_only(&image::storage_with(&bytes)).unwrap();
+    let chunk = image::entries(&bytes).into_iter().find(|entry| entry.kind == CHUNK).unwrap();
+    let data_at = chunk.value_at + image::u64_at(&bytes, chunk.value_at + 24) as usize;
+    for block in [0, 1, 3, 4] {
+        for column in 0..2 {
+            let record = chunk.value_at + 184 + block * (136 + 2 * 32) + 136 + 32 * column;
+            bytes[data_at + image::u64_at(&bytes, record + 8) as usize] ^= 1;
+        }
+    }
+    let db = read_only(&image::storage_with(&bytes)).unwrap();
+    assert!(matches!(db.get_history("key"), Err(SynaError::Corrupt { .. })));
+    for t in [2 * 8192, 20_000, 3 * 8192 - 1] {
+        assert_eq!(db.get_at("key", t).unwrap(), Some(Atom::Int(t * t % 1000)), "{t}");
+    }
+    assert!(matches!(db.get_at("key", 2 * 8192 - 1), Err(SynaError::Corrupt { .. })));
+    let range = 2 * 8192..3 * 8192;
+    let points = db.get_history_range("key", range.clone()).unwrap();
+    assert_eq!(points, whole.get_history_range("key", range.clone()).unwrap());
+    assert_eq!(points.len(), 8192);
+    assert!(db.get_history_range("key", range.start..range.end + 1).is_err());
+    assert_eq!(db.types("key").unwrap(), [synadb::AtomKind::Int]);
+    let stats = |db: &SynaDB| db.history("key").unwrap().stats().unwrap();
+    assert_eq!(stats(&db), stats(&whole));
+}
+
 /// A write that was stopped may have left the beginning of a chunk and none of its block records.
 #[test]
 fn a_chunk_without_the_rest_of_its_header_is_a_torn_tail() {
