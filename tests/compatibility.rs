@@ -235,8 +235,7 @@ fn encodings_of(bytes: &[u8]) -> Vec<u8> {
         let (columns, blocks) = (usize::from(value[5]), image::u32_at(value, 20) as usize);
         for number in 0..blocks * columns {
             let block = number / columns * (136 + 32 * columns);
-            // Behind the record of all rows, if there is one.
-            let records = 40 + 144 * usize::from(value[6] & 1);
+            let records = entry.records_at(bytes);
             found.push(value[records + block + 136 + 32 * (number % columns) + 1]);
         }
     }

@@ -226,7 +226,7 @@ fn stored_blocks(path: &Path) -> Vec<Stored> {
         let value = entry.value(&bytes);
         let (columns, blocks) = (usize::from(value[5]), image::u32_at(value, 20) as usize);
         let data_start = image::u64_at(value, 24) as usize;
-        let records = 40 + 144 * usize::from(value[6] & 1);
+        let records = entry.records_at(&bytes);
         for block in 0..blocks {
             let record = records + block * (136 + 32 * columns);
             for column in 0..columns {

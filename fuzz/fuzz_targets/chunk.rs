@@ -49,7 +49,7 @@ fn flags_of_columns(value: &[u8]) -> u8 {
 
 /// Where the block records begin: behind the record of all rows, if there is one.
 fn records_at(value: &[u8]) -> usize {
-    if value[6] & 1 == 0 { 40 } else { 40 + 144 }
+    if value[4] & 0x80 == 0 { 40 } else { 208 }
 }
 
 /// Makes the checksums of the columns right, as far as the header tells where they lie.

@@ -10,12 +10,12 @@
 //! +---------------------------+--------------------------------------------------+
 //! | chunk header, fixed part  | 40 bytes                                         |
 //! +---------------------------+--------------------------------------------------+
-//! | record of all rows        | 144 bytes, only where there are several blocks   |
-//! +---------------------------+--------------------------------------------------+
+//! | record of all rows        | 168 bytes, only where there are several blocks   |
+//! +---------------------------+--------------- header_len, if there is this one -+
 //! | block record 0            | 136 bytes + 32 bytes for each of its columns     |
 //! | block record 1            |                                                  |
 //! | ...                       |                                                  |
-//! +---------------------------+-------------------------------- header_len ------+
+//! +---------------------------+-------------------------------- header_len, else +
 //! | zeros                     | 0 to 63 bytes                                    |
 //! +---------------------------+-------------------------------- data_start ------+
 //! | columns                   | data_len bytes; the file offset of the first one |
@@ -26,7 +26,7 @@
 //!  0  u32  header_len
 //!  4  u8   chunk_type
 //!  5  u8   column_count
-//!  6  u16  flags
+//!  6  u16  zero
 //!  8  u64  first_row
 //! 16  u32  rows
 //! 20  u32  block_count
@@ -46,7 +46,7 @@
 //! 120  i128     int_sum
 //! 136           column records, of a block
 //! 136  u32      crc, of all rows
-//! 140  u32      zero, of all rows
+//! 140  28 bytes zero, of all rows
 //! ```
 //!
 //! A reader answers `Corrupt` where nothing else is said; `Unsupported` means that a newer version
@@ -54,22 +54,20 @@
 //!
 //! ## Chunk header
 //!
-//! - `header_len`: bytes from the start of the value to the end of the last block record; exactly
-//!   40 + `block_count` * (136 + 32 * `column_count`), and 144 more with the record of all rows. The
-//!   checksum of the entry ends here, or where the first block record begins if there is a record of
-//!   all rows.
+//! - `header_len`: bytes from the start of the value to where the checksum of the entry ends: with a
+//!   record of all rows to the end of that, 208; without, to the end of the last block record. The
+//!   block records have exactly `block_count` * (136 + 32 * `column_count`) bytes.
 //! - `chunk_type`: the number of an [`AtomKind`] (0 null, 1 float, 2 int, 3 text, 4 bytes) if all
 //!   points are of that kind or null, and at least one is of that kind; 5, mixed, if at least two
-//!   kinds other than null occur. Above 5: `Unsupported`.
+//!   kinds other than null occur. 128 is added where there is a record of all rows: never where there
+//!   is one block, always where 1.1 or later made several, so that 1.0 refuses the chunk by this.
+//!   Other numbers: `Unsupported`.
 //! - `column_count`: columns of a block. Every block has the same roles in the same order.
-//! - `flags`: bit 0, there is a record of all rows. Other bits are 0; one that is set is
-//!   `Unsupported`. The bit is 0 where there is one block. It is 0, too, in chunks of 1.0, whose
-//!   readers take a set bit for damage.
 //! - `first_row`: row of the first point in its key's history; `first_row + rows` fits a u64.
 //! - `rows`: points, at least 1; the sum of the rows of the blocks.
 //! - `block_count`: at least 1.
-//! - `data_start`: bytes from the start of the value to the first column, less than 64 above
-//!   `header_len`, and such that the column's file offset is divisible by 64.
+//! - `data_start`: bytes from the start of the value to the first column, less than 64 above the end
+//!   of the last block record, and such that the column's file offset is divisible by 64.
 //! - `data_len`: `data_start + data_len` is the length of the value.
 //!
 //! ## Block record
@@ -178,8 +176,9 @@ use crate::format::entry::flags;
 const FIXED_LEN: usize = 40;
 /// Bytes of a block record before its column records.
 const BLOCK_RECORD_LEN: usize = 136;
-/// Bytes of the record of all rows: one like that of a block, a checksum, and zeros.
-const WHOLE_RECORD_LEN: usize = BLOCK_RECORD_LEN + 8;
+/// Bytes of the record of all rows: one like that of a block, a checksum, and zeros, so that readers
+/// of 1.0 find no header shorter than they know and refuse the chunk by its type.
+const WHOLE_RECORD_LEN: usize = BLOCK_RECORD_LEN + 32;
 /// Bytes of a column record.
 const COLUMN_RECORD_LEN: usize = 32;
 /// The shortest header: one block with the column that every block has.
@@ -214,8 +213,8 @@ const DECODED_SIZE_MAX: u64 = 1 << 30;
 /// Most bytes of a run of text or bytes data: its offsets are i32.
 pub(crate) const BLOB_RUN_LEN_MAX: u64 = i32::MAX as u64;
 
-/// Bit 0 of a chunk's flags.
-const FLAG_WHOLE: u16 = 1;
+/// The bit of a chunk's type that says that there is a record of all rows.
+const TYPE_WHOLE: u8 = 0x80;
 /// Bit 0 of a block's flags.
 const FLAG_SORTED: u32 = 1;
 
@@ -550,7 +549,7 @@ pub(crate) struct ChunkSummary {
 }
 
 /// Bytes of a value that [`header_lens`] looks at.
-pub(crate) const PREFIX_LEN: usize = 8;
+pub(crate) const PREFIX_LEN: usize = FIXED_LEN;
 
 /// How long a chunk header is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -569,15 +568,22 @@ pub(crate) struct HeaderLens {
 ///
 /// `Corrupt` if no header of a value of `value_len` bytes has this length.
 pub(crate) fn header_lens(value_prefix: [u8; PREFIX_LEN], value_len: u64) -> Result<HeaderLens> {
-    let mut bytes = Bytes(&value_prefix);
-    let (len, _, flags) = (bytes.u32()?, bytes.u16()?, bytes.u16()?);
-    let whole_is_stored = flags & FLAG_WHOLE != 0;
-    let min = if whole_is_stored { FIXED_LEN + WHOLE_RECORD_LEN } else { 0 };
-    let fits = len.is_multiple_of(8) && u64::from(len) <= value_len;
-    let len = usize::try_from(len).ok();
-    let all = len.filter(|len| fits && *len >= HEADER_LEN_MIN.max(min));
-    let all = all.ok_or(ChunkError::Corrupt("the length of the chunk header is impossible"))?;
-    Ok(HeaderLens { all, covered: if whole_is_stored { min } else { all } })
+    let [a, b, c, d, chunk_type, column_count, _, _, rest @ ..] = value_prefix;
+    let covered = u32::from_le_bytes([a, b, c, d]);
+    let [.., e, f, g, h] = *rest.first_chunk::<16>().unwrap_or(&[0; 16]);
+    let records = u64::from(u32::from_le_bytes([e, f, g, h]))
+        .saturating_mul((BLOCK_RECORD_LEN + COLUMN_RECORD_LEN * usize::from(column_count)) as u64);
+    // What else is wrong with the counts is for who reads the header.
+    let all = match chunk_type & TYPE_WHOLE {
+        0 => u64::from(covered),
+        _ => u64::from(covered).saturating_add(records),
+    };
+    let fits = covered.is_multiple_of(8) && all <= value_len;
+    let (covered, all) = (usize::try_from(covered), usize::try_from(all));
+    let lens = covered.ok().zip(all.ok()).filter(|(len, _)| fits && *len >= HEADER_LEN_MIN);
+    let impossible = ChunkError::Corrupt("the length of the chunk header is impossible");
+    let (covered, all) = lens.ok_or(impossible)?;
+    Ok(HeaderLens { all, covered })
 }
 
 /// The smallest multiple of [`DATA_ALIGN`] at or above `position`.
@@ -686,9 +692,9 @@ impl ChunkHeader {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let len = self.header_len();
         let mut out = Vec::with_capacity(len.saturating_add(DATA_ALIGN));
-        out.extend(to_u32(len as u64).to_le_bytes());
-        out.extend([self.chunk_type.to_u8(), self.column_count]);
-        out.extend(if self.whole_is_stored { FLAG_WHOLE } else { 0 }.to_le_bytes());
+        let whole_bit = if self.whole_is_stored { TYPE_WHOLE } else { 0 };
+        out.extend(to_u32(self.covered_len() as u64).to_le_bytes());
+        out.extend([self.chunk_type.to_u8() | whole_bit, self.column_count, 0, 0]);
         out.extend(self.first_row.to_le_bytes());
         out.extend(self.rows.to_le_bytes());
         out.extend(to_u32(self.blocks.len() as u64).to_le_bytes());
@@ -696,7 +702,7 @@ impl ChunkHeader {
         out.extend(self.data_len.to_le_bytes());
         if self.whole_is_stored {
             self.whole.encode(&mut out);
-            out.extend([0; 8]);
+            out.extend([0; WHOLE_RECORD_LEN - BLOCK_RECORD_LEN]);
         }
         for (number, block) in self.blocks.iter().enumerate() {
             block.encode(&mut out);
@@ -948,18 +954,15 @@ impl Fixed {
         let mut bytes = Bytes(value_prefix.get(4..covered).ok_or(short)?);
         let chunk_type = bytes.u8()?;
         let column_count = bytes.u8()?;
-        let flags = bytes.u16()?;
+        let zero = bytes.u16()?;
         let first_row = bytes.u64()?;
         let rows = bytes.u32()?;
         let block_count = bytes.u32()?;
         let data_start = bytes.u64()?;
         let data_len = bytes.u64()?;
-        let chunk_type = ChunkType::from_u8(chunk_type)?;
-        let unknown = flags & !FLAG_WHOLE;
-        if unknown != 0 {
-            return Err(ChunkError::Unsupported { what: "chunk flag", value: unknown.into() });
-        }
-        let whole_is_stored = flags & FLAG_WHOLE != 0;
+        let whole_is_stored = chunk_type & TYPE_WHOLE != 0;
+        let chunk_type = ChunkType::from_u8(chunk_type & !TYPE_WHOLE)?;
+        ensure(zero == 0, "a reserved field of a chunk is not zero")?;
         ensure(rows > 0 && block_count > 0, "a chunk has no rows")?;
         let once = !whole_is_stored || block_count > 1;
         ensure(once, "a chunk of one block says twice what it holds")?;
@@ -978,7 +981,8 @@ impl Fixed {
             .zip(record_len)
             .and_then(|(n, len)| n.checked_mul(len))
             .and_then(|len| len.checked_add(records_at));
-        let matches = counted == Some(len) && column_count > 0;
+        let ends = !whole_is_stored || covered == records_at;
+        let matches = counted == Some(len) && ends && column_count > 0;
         ensure(matches, "the counts in a chunk header do not match its length")?;
         let block_count = block_count.unwrap_or(0);
         let fixed = Fixed {
@@ -1003,8 +1007,9 @@ impl Fixed {
         }
         let whole = BlockRecord::parse(bytes, 0, u32::MAX)?;
         ensure(whole.rows == self.rows, "a chunk says twice how many rows it has")?;
-        let (crc, zero) = (bytes.u32()?, bytes.u32()?);
-        ensure(zero == 0, "a reserved field of a chunk is not zero")?;
+        let crc = bytes.u32()?;
+        let zeros: [u8; 28] = bytes.take()?;
+        ensure(zeros == [0; 28], "a reserved field of a chunk is not zero")?;
         Ok(Some((whole, crc)))
     }
 }
@@ -1411,7 +1416,7 @@ mod tests {
 
     /// Makes the checksum of the block records right, so that what they say is looked at.
     fn mend(value: &mut [u8]) {
-        let prefix = value.first_chunk().copied().unwrap_or_default();
+        let prefix = *value.first_chunk().unwrap();
         if let Ok(lens) = header_lens(prefix, value.len() as u64)
             && lens.covered < lens.all
         {
@@ -1531,12 +1536,13 @@ mod tests {
             let points = floats(order);
             let (header, head) = in_blocks(&points);
             let value_len = head.len() as u64 + header.data_len;
-            assert_eq!(header.header_len(), 40 + 144 + 3 * (136 + 2 * 32));
+            assert_eq!(header.header_len(), 40 + 168 + 3 * (136 + 2 * 32));
+            assert_eq!((head[4], head[..4].to_vec()), (0x81, 208_u32.to_le_bytes().to_vec()));
             let lens = header_lens(*head.first_chunk().unwrap(), value_len).unwrap();
-            assert_eq!((lens.covered, lens.all), (184, header.header_len()));
+            assert_eq!((lens.covered, lens.all), (208, header.header_len()));
             assert_eq!((header.covered_len(), header.header_len()), (lens.covered, lens.all));
-            assert_eq!(head[176..180], crc32c(&head[184..lens.all]).to_le_bytes());
-            let summary = ChunkSummary::parse(&head[..184], value_len).unwrap().unwrap();
+            assert_eq!(head[176..180], crc32c(&head[208..lens.all]).to_le_bytes());
+            let summary = ChunkSummary::parse(&head[..208], value_len).unwrap().unwrap();
             assert_eq!(summary.whole, header.whole);
             assert_eq!(ChunkHeader::parse(&head, value_len).unwrap(), header);
             let zone = points.zone_map(0..130);
@@ -1553,26 +1559,24 @@ mod tests {
         let points: Vec<(i64, Atom)> = (0..130).map(|n| (n, Atom::Int(n % 7 - 3))).collect();
         let (header, head) = in_blocks(&points_of(&points));
         let value_len = head.len() as u64 + header.data_len;
-        for at in 184..header.header_len() {
+        for at in 208..header.header_len() {
             let mut wrong = head.clone();
             wrong[at] ^= 1;
             assert_eq!(ChunkHeader::parse(&wrong, value_len), Err(ChunkError::Checksum));
         }
-        for at in (6..8).chain(40..40 + 144) {
+        for at in (0..8).chain(40..40 + 168) {
             for bit in 0..8 {
                 let mut wrong = head.clone();
                 wrong[at] ^= 1 << bit;
                 let error = ChunkHeader::parse(&wrong, value_len).unwrap_err();
+                // Bits that a newer version may set: of the type, and of the flags.
+                let newer =
+                    (at == 4 && bit < 7) || ((44..48).contains(&at) && (at, bit) != (44, 0));
                 let unsupported = matches!(error, ChunkError::Unsupported { .. });
-                assert_eq!(
-                    unsupported,
-                    (6..8).contains(&at) && (at, bit) != (6, 0) || {
-                        (44..48).contains(&at) && (at, bit) != (44, 0)
-                    }
-                );
+                assert!(!unsupported || newer, "{at} {bit} {error}");
             }
         }
-        assert!(ChunkSummary::parse(&head[..183], value_len).is_err());
+        assert!(ChunkSummary::parse(&head[..207], value_len).is_err());
     }
 
     #[test]
@@ -1611,7 +1615,9 @@ mod tests {
     #[test]
     fn impossible_header_lengths_are_refused() {
         let len = |len: u32, value_len| {
-            header_lens((u64::from(len)).to_le_bytes(), value_len).map(|lens| lens.all)
+            let mut prefix = [0; PREFIX_LEN];
+            prefix[..4].copy_from_slice(&len.to_le_bytes());
+            header_lens(prefix, value_len).map(|lens| lens.all)
         };
         assert_eq!(len(208, 208), Ok(208));
         for (header, value) in

@@ -242,12 +242,17 @@ fn stretches(log: &LogFile, key: &str, view: &HistoryView, policy: Policy) -> Re
                         continue;
                     }
                     let whole = rows == (block.first_row..end);
-                    let is_last = segment.first_row + u64::from(end) == wanted.end
-                        && block.rows as usize >= CHUNK_ROWS_MIN;
-                    let copied = whole
-                        && (is_full(block.rows, policy) || is_last)
+                    let could_be = whole
                         && is_mergeable(header.chunk_type)
                         && are_encoded_well(header.block_columns(number), policy);
+                    // The last block is small: that what it says of itself is true is looked at
+                    // here, as it would be if it were encoded anew.
+                    let is_last = || {
+                        segment.first_row + u64::from(end) == wanted.end
+                            && block.rows as usize >= CHUNK_ROWS_MIN
+                            && chunk.verify_block_whole(log, number).is_ok()
+                    };
+                    let copied = could_be && (is_full(block.rows, policy) || is_last());
                     let chunk = Arc::clone(&chunk);
                     let copied_as = copied.then_some(header.chunk_type);
                     push(Source::Block { chunk, block: number, rows }, copied_as);
