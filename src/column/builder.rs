@@ -450,7 +450,7 @@ impl Assembler {
             column_count: roles.iter().fold(0, |count, _| count + 1),
             blocks: blocks.collect(),
             columns: plan.blocks.iter().flat_map(|_| roles.iter().copied().map(blank)).collect(),
-            whole: BlockRecord::default(),
+            whole: Box::default(),
             whole_is_stored: plan.blocks.len() > 1,
         };
         let value_len = data_len + header.header_len() as u64 + DATA_ALIGN as u64 - 1;

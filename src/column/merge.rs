@@ -9,7 +9,7 @@ use crate::atom::AtomKind;
 use crate::column::EncodedChunk;
 use crate::format::checksum::crc32c;
 use crate::format::chunk::{
-    BlockRecord, ChunkHeader, ChunkType, ColumnRecord, ColumnRole, EncodingId, align_up,
+    ChunkHeader, ChunkType, ColumnRecord, ColumnRole, EncodingId, align_up,
 };
 
 /// A block of a chunk.
@@ -98,7 +98,7 @@ impl MergedChunk {
             column_count: roles.iter().fold(0, |count, _| count + 1),
             columns: by_block.collect(),
             blocks,
-            whole: BlockRecord::default(),
+            whole: Box::default(),
             whole_is_stored: false,
         };
         MergedChunk { chunk: EncodedChunk::without_data(header), columns }

@@ -533,7 +533,7 @@ pub(crate) struct ChunkHeader {
     /// `column_count` records for each block, block after block.
     pub(crate) columns: Vec<ColumnRecord>,
     /// What the blocks say together; see [`ChunkHeader::complete`].
-    pub(crate) whole: BlockRecord,
+    pub(crate) whole: Box<BlockRecord>,
     /// Whether that is said in the header itself: in those written now, where there are several
     /// blocks.
     pub(crate) whole_is_stored: bool,
@@ -680,7 +680,7 @@ impl ChunkHeader {
     /// its decoded run, and what the blocks say together.
     pub(crate) fn complete(&mut self) {
         self.set_decoded_starts();
-        self.whole = BlockRecord::of_blocks(&self.blocks);
+        *self.whole = BlockRecord::of_blocks(&self.blocks);
         self.whole_is_stored = self.blocks.len() > 1;
     }
 
@@ -815,7 +815,7 @@ impl ChunkHeader {
             column_count,
             blocks: Vec::with_capacity(block_count),
             columns: Vec::with_capacity(column_total),
-            whole: BlockRecord::default(),
+            whole: Box::default(),
             whole_is_stored: said.is_some(),
         };
         let mut block_first_row = 0_u32;
@@ -829,8 +829,8 @@ impl ChunkHeader {
             }
         }
         ensure(block_first_row == rows, "the rows of the blocks do not add up")?;
-        header.whole = BlockRecord::of_blocks(&header.blocks);
-        let agree = said.is_none_or(|said| said == header.whole);
+        *header.whole = BlockRecord::of_blocks(&header.blocks);
+        let agree = said.is_none_or(|said| said == *header.whole);
         ensure(agree, "a chunk says something else than its blocks")?;
         header.check_blocks()?;
         header.check_columns()?;
@@ -1524,13 +1524,14 @@ mod tests {
 
     #[test]
     fn several_blocks_say_together_what_one_would() {
-        let floats = |order: fn(i64) -> i64| {
+        type Order = fn(i64) -> i64;
+        let floats = |order: Order| {
             let points: Vec<(i64, Atom)> =
                 (0..130).map(|n| (order(n), Atom::Float(n as f64 / 2.0))).collect();
             points_of(&points)
         };
         // Blocks in order, blocks out of order, and blocks in order that are not sorted themselves.
-        let orders: [(fn(i64) -> i64, bool); 3] =
+        let orders: [(Order, bool); 3] =
             [(|n| n / 2, true), (|n| (n % 64) - n / 64, false), (|n| n ^ 1, false)];
         for (order, sorted) in orders {
             let points = floats(order);
@@ -1543,7 +1544,7 @@ mod tests {
             assert_eq!((header.covered_len(), header.header_len()), (lens.covered, lens.all));
             assert_eq!(head[176..180], crc32c(&head[208..lens.all]).to_le_bytes());
             let summary = ChunkSummary::parse(&head[..208], value_len).unwrap().unwrap();
-            assert_eq!(summary.whole, header.whole);
+            assert_eq!(summary.whole, *header.whole);
             assert_eq!(ChunkHeader::parse(&head, value_len).unwrap(), header);
             let zone = points.zone_map(0..130);
             assert_eq!((summary.whole.zone, summary.whole.rows), (zone, 130));

@@ -103,7 +103,7 @@ pub(crate) fn whole_of_chunk(log: &LogFile, key: &str, segment: &Segment) -> Res
     {
         return Ok(whole);
     }
-    Ok(load_chunk(log, key, segment)?.header().whole)
+    Ok(*load_chunk(log, key, segment)?.header().whole)
 }
 
 /// As [`load_chunk`] for who reads a chunk once: its header is not kept.
