@@ -478,6 +478,10 @@ fn check_questions(history: &synadb::History, points: &[Point], rng: &mut Rng) {
         format!("{stats:?}")
     };
     assert_eq!(without_sums(&found), without_sums(&expected));
+    // All points asked for in another way are read block by block.
+    let by_block = history.clone().last(u64::MAX - 1).stats().unwrap();
+    assert_eq!(without_sums(&by_block), without_sums(&expected));
+    assert!(close(by_block.sum, expected.sum, scale));
 
     let step = ["1us", "700ms", "1m", "1h", "1d"][rng.below(5) as usize];
     let every: Every = step.parse().unwrap();

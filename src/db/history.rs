@@ -12,7 +12,7 @@ use arrow_schema::SchemaRef;
 
 use crate::atom::AtomKind;
 use crate::error::{Result, SynaError};
-use crate::index::{KeyId, KeySlot, Part};
+use crate::index::{HistoryView, KeyId, KeySlot, Part};
 use crate::materialize::cache::Column;
 use crate::materialize::schema::{ValueType, arrow_error};
 use crate::materialize::{
@@ -80,6 +80,13 @@ struct Asked {
     on_mismatch: OnMismatch,
     order: Order,
     empty_buckets: bool,
+}
+
+impl Asked {
+    /// Whether all rows are, whatever the form.
+    fn is_all(&self) -> bool {
+        self.times.is_none() && self.rows == (0..u64::MAX) && self.last == u64::MAX
+    }
 }
 
 /// The rows that were asked for.
@@ -400,6 +407,12 @@ impl History {
     /// As [`History::read`].
     pub fn stats(&self) -> Result<HistoryStats> {
         self.check()?;
+        if self.asked.is_all() && self.selected.get().is_none() {
+            let KeyReader { log, key, .. } = &self.reader;
+            if let Some(stats) = query::stats_of_all(log, key, &self.view()?)? {
+                return Ok(stats);
+            }
+        }
         let selected = self.clone().as_type(AsType::Natural).on_mismatch(OnMismatch::Raise);
         let selected = selected.selected()?;
         query::stats(&self.reader, &pieces(&selected.parts, &selected.rows))
@@ -524,6 +537,16 @@ impl History {
         Some(batch_of(values.schema(), timestamps, array))
     }
 
+    /// Where all live rows lie.
+    fn view(&self) -> Result<HistoryView> {
+        Ok(self.slot()?.view(self.pinned.commit_end(), |v| v.live_from..v.rows))
+    }
+
+    fn slot(&self) -> Result<&KeySlot> {
+        let absent = || SynaError::KeyNotFound { key: self.key().to_owned() };
+        self.pinned.generation.index.slot(self.reader.id).ok_or_else(absent)
+    }
+
     fn selected(&self) -> Result<Arc<Selected>> {
         if let Some(selected) = self.selected.get() {
             return Ok(Arc::clone(selected));
@@ -534,10 +557,7 @@ impl History {
 
     fn select(&self) -> Result<Selected> {
         let (reader, asked) = (&self.reader, &self.asked);
-        let generation = &self.pinned.generation;
-        let absent = || SynaError::KeyNotFound { key: self.key().to_owned() };
-        let slot = generation.index.slot(reader.id).ok_or_else(absent)?;
-        let parts = self.pinned.parts(reader, slot, None)?;
+        let parts = self.pinned.parts(reader, self.slot()?, None)?;
         let kinds = reader.kinds(&parts, &self.live)?;
         let values = ValueType::of(asked.as_type, &kinds);
         let row = |place: u64| self.live.start.saturating_add(place).min(self.live.end);

@@ -10,6 +10,7 @@ use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, NullBuffer, ScalarBuffer
 use parking_lot::Mutex;
 
 use crate::atom::AtomKind;
+use crate::column::RowKinds;
 use crate::error::{Result, SynaError};
 use crate::format::chunk::{BLOB_RUN_LEN_MAX, ChunkType};
 use crate::index::{LoadedChunk, Part, Place};
@@ -380,6 +381,21 @@ impl KeyReader {
                 for (timestamp, slot) in timestamps.iter().zip(slots.by_ref()) {
                     *slot = timestamp.to_le_bytes();
                 }
+                return Ok(());
+            }
+            let as_they_are = match (column, points.kinds(rows.clone())) {
+                (Column::Values(ValueType::Float), RowKinds::Uniform(kind)) => {
+                    kind == AtomKind::Float
+                }
+                (Column::Values(ValueType::Int), RowKinds::Uniform(kind)) => kind == AtomKind::Int,
+                _ => false,
+            };
+            if as_they_are {
+                let bits = points.bits().get(rows).unwrap_or_default();
+                for (bits, slot) in bits.iter().zip(slots.by_ref()) {
+                    *slot = bits.to_le_bytes();
+                }
+                valid.append_n(bits.len(), true);
                 return Ok(());
             }
             for (row, slot) in rows.zip(slots.by_ref()) {

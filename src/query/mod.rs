@@ -17,5 +17,5 @@ pub(crate) use downsample::{check_count, downsample, nearest_floats};
 pub use every::Every;
 pub use resample::Aggregate;
 pub(crate) use resample::resample;
-pub(crate) use stats::stats;
 pub use stats::{HistoryStats, Number};
+pub(crate) use stats::{stats, stats_of_all};

@@ -65,6 +65,7 @@ const GROUPS: &[&Group] = &[
     &history::RANGE,
     &history::QUESTIONS,
     &history::ONE_KEY,
+    &history::SMALL_APPENDS,
     &history::MEMORY,
     &ingest::BULK,
     &ingest::BATCHES,
