@@ -889,7 +889,10 @@ fn buckets_without_points_come_when_asked_for() {
     db.append_at(KEY, i64::MAX, 1).unwrap();
     let history = db.history(KEY).unwrap().empty_buckets(true);
     let refused = history.resample("1us".parse().unwrap(), &aggregates);
-    assert!(matches!(refused, Err(SynaError::OutOfMemory { .. })));
+    assert!(matches!(refused, Err(SynaError::FrameTooLarge { max: 0x4000_0000, .. })));
+    // Two columns of one name would be no use to anybody.
+    let twice = history.resample(every, &[Aggregate::Mean, Aggregate::Sum, Aggregate::Mean]);
+    assert!(matches!(twice, Err(SynaError::InvalidOption { option: "aggregates", .. })));
 }
 
 #[test]

@@ -440,9 +440,17 @@ impl History {
     ///
     /// # Errors
     ///
-    /// As [`History::read`].
+    /// As [`History::read`]; `InvalidOption` if an aggregate is named twice; `FrameTooLarge` if
+    /// [`empty_buckets`](History::empty_buckets) makes more than 2^30 cells. A bucket with points takes
+    /// some 300 bytes until the batch is made, so an `every` shorter than the points are apart takes
+    /// far more memory than the history.
     pub fn resample(&self, every: Every, aggregates: &[Aggregate]) -> Result<RecordBatch> {
         self.check()?;
+        let is_named_again = |(at, aggregate)| aggregates.iter().take(at).any(|a| a == aggregate);
+        if aggregates.iter().enumerate().any(is_named_again) {
+            let (option, what) = ("aggregates", "each of them once");
+            return Err(SynaError::InvalidOption { option, what });
+        }
         let selected = self.clone().as_type(AsType::Natural).on_mismatch(OnMismatch::Raise);
         let selected = selected.selected()?;
         let pieces = pieces(&selected.parts, &selected.rows);

@@ -10,6 +10,9 @@ mod every;
 mod resample;
 mod stats;
 
+/// A table by time has at most so many cells, rows times columns: 8 GiB of numbers.
+pub(crate) const CELLS_MAX: u64 = 1 << 30;
+
 pub use align::{Align, Fill};
 pub(crate) use align::{Grid, UnionOfTimes, carry_last, rows_seen};
 pub use downsample::Downsample;
