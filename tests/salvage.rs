@@ -330,6 +330,30 @@ fn a_lost_point_comes_back_from_a_later_seal_in_its_place() {
     }
 }
 
+/// A rewrite makes a chunk also of a few rows between two values that stand alone. Salvage took
+/// every chunk as short as that for one that had sealed the rows before such a value, and behind
+/// damage to another key put the value before the chunk behind it.
+#[test]
+fn few_rows_between_values_that_stand_alone_keep_their_place() {
+    let mut builder = Builder::new(64 << 20);
+    builder.append_many("damaged", 40);
+    for rows in [40, 10, 50, 1, 5] {
+        (0..rows).for_each(|_| builder.append("key", "short"));
+        builder.append("key", Atom::Bytes(vec![7; 65_600]));
+    }
+    builder.append("key", "last");
+    builder.db.optimize().unwrap();
+    let original = builder.finish();
+    let mut bytes = original.bytes.clone();
+    let in_first_chunk = image::entries(&bytes)[0].end() - 16;
+    bytes[in_first_chunk] ^= 1;
+    check(&original, &bytes);
+    let (storage, _) = salvaged(&bytes);
+    let db = SynaDB::with_storage(storage, "/copy.syna", config(0)).unwrap();
+    assert!(!db.exists("damaged").unwrap());
+    assert!(db.get_history("key").unwrap() == original.rows["key"]);
+}
+
 #[test]
 fn lost_pages_do_not_matter() {
     let mut builder = Builder::new(0);

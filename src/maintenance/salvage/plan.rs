@@ -277,7 +277,7 @@ struct Sealed<'a> {
     /// The event the chunk is itself.
     event: u64,
     /// It has so few rows that only a value that stands alone can be why they were sealed: they
-    /// are the rows before one.
+    /// are the rows before one. Or a rewrite made it, of the rows between two of them.
     is_short: bool,
 }
 
@@ -331,8 +331,11 @@ fn align(
     let last_row = items.iter().rposition(|item| rows.contains(&item.content)).map(|at| at + 1);
     let alone = |(at, item): (usize, &Item)| (item.content & STANDS_ALONE != 0).then_some(at);
     let ends = items.iter().enumerate().rev().filter_map(alone).take(ENDS_MAX);
-    // Without a single row to go by, the first that is possible is taken.
-    let (at_once, at_last) = if is_short { (None, items.len()) } else { (Some(items.len()), 0) };
+    // Without a single row to go by, the first that is possible is taken: that the chunk adds rows
+    // behind all items. In a file that was rewritten a few rows may do so as well, between two
+    // values that stand alone; then the items are all that was before them.
+    let adds = !is_short || items.len() as u64 == older_max;
+    let (at_once, at_last) = if adds { (Some(items.len()), 0) } else { (None, items.len()) };
     let ends = last_row.into_iter().chain(at_once).chain(ends).chain([at_last, 0]);
     let mut best: Option<(bool, Alignment)> = None;
     for newer in ends {
