@@ -27,6 +27,7 @@ use arrow_array::{
     StructArray, TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray,
     TimestampSecondArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
 };
+use arrow_buffer::NullBuffer;
 use arrow_schema::{ArrowError, DataType, Field, Fields, Schema};
 use proptest::prelude::*;
 use synadb::{
@@ -689,14 +690,14 @@ fn a_database_closed_by_its_reader_takes_no_more() {
 #[test]
 fn an_atomic_write_stages_no_more_than_its_budget() {
     let db = db();
-    // 300 rows of 16 bytes.
+    // 300 rows of 16 bytes, two keys of 257.
     let all = || batches(3, 100).into_iter().map(Ok);
-    let within = options().with_atomic(true).with_write_budget_bytes(4_800);
+    let within = options().with_atomic(true).with_write_budget_bytes(5_314);
     db.write_reader(all(), &within).unwrap();
     assert_eq!(db.len("a").unwrap(), 150);
-    let error = db.write_reader(all(), &within.clone().with_write_budget_bytes(4_799));
+    let error = db.write_reader(all(), &within.clone().with_write_budget_bytes(5_313));
     match error.unwrap_err() {
-        SynaError::BatchTooLarge { what, len: 4_800, max: 4_799 } => {
+        SynaError::BatchTooLarge { what, len: 5_314, max: 5_313 } => {
             assert!(what.contains("write_budget_bytes"), "{what}");
         }
         other => panic!("{other}"),
@@ -705,10 +706,48 @@ fn an_atomic_write_stages_no_more_than_its_budget() {
     // Texts count by their length.
     let words = of_values(texts(&[&"x".repeat(1_000)]));
     let budget = |bytes| options().with_atomic(true).with_write_budget_bytes(bytes);
-    db.write_reader([Ok(words.clone())], &budget(1_032)).unwrap();
-    db.write_reader([Ok(words)], &budget(1_031)).unwrap_err();
+    db.write_reader([Ok(words.clone())], &budget(1_289)).unwrap();
+    db.write_reader([Ok(words)], &budget(1_288)).unwrap_err();
+    // So do keys, each once: many of few points are mostly names.
+    let names: Vec<String> = (0..100).map(|number| format!("{number:01000}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let wordy = long(texts(&names), &[0; 100], floats(&[1.0; 100]));
+    let twice = || [Ok(wordy.clone()), Ok(wordy.clone())];
+    let needed = 100 * (1_000 + 256) + 200 * 16;
+    db.write_reader(twice(), &budget(needed)).unwrap();
+    db.write_reader(twice(), &budget(needed - 1)).unwrap_err();
     // One batch is a commit anyway, and staged nowhere.
     db.write_with(&batches(1, 1_000)[0], &budget(1)).unwrap();
+}
+
+/// A few bytes of Arrow may stand for any number of them: rows that share a text are refused before
+/// each of them is given its own.
+#[test]
+fn texts_that_too_many_rows_share_are_refused_before_they_are_copied() {
+    let db = db();
+    let mebibyte = "x".repeat(1 << 20);
+    let entry = texts(&[&mebibyte]);
+    let keys = Int32Array::from(vec![0; 2_048]);
+    let dictionary = DictionaryArray::<Int32Type>::new(keys, entry);
+    let mut view = StringViewBuilder::new().with_deduplicate_strings();
+    (0..2_048).for_each(|_| view.append_value(&mebibyte));
+    for values in [Arc::new(dictionary) as ArrayRef, Arc::new(view.finish())] {
+        match db.write(&of_values(Arc::clone(&values))).unwrap_err() {
+            SynaError::BatchTooLarge { len, max: 0x7FFF_FFFF, .. } => assert!(len >= 1 << 31),
+            other => panic!("{other}"),
+        }
+        db.write(&of_values(values.slice(0, 40))).unwrap();
+        assert_eq!(db.get("k").unwrap().unwrap().as_text(), Some(&*mebibyte));
+    }
+    assert_eq!(db.len("k").unwrap(), 80);
+    // Rows that are null have nothing in common with what their keys say.
+    let nulls = Int32Array::new(vec![0; 2_048].into(), Some(NullBuffer::new_null(2_048)));
+    let dictionary = DictionaryArray::<Int32Type>::new(nulls, texts(&[&mebibyte]));
+    db.write(&of_values(Arc::new(dictionary))).unwrap();
+    let none = Int32Array::new_null(3);
+    let dictionary = DictionaryArray::<Int32Type>::new(none, texts(&[]));
+    db.write(&of_values(Arc::new(dictionary))).unwrap();
+    assert_eq!(db.len("k").unwrap(), 80 + 2_048 + 3);
 }
 
 #[test]

@@ -65,7 +65,9 @@ impl SynaDB {
     /// # Errors
     ///
     /// `ColumnNotFound`, `DuplicateColumn`, `UnsupportedColumn`, `InvalidCell` (which names the
-    /// column, the row and the way out): nothing was written. Otherwise as [`SynaDB::append`].
+    /// column, the row and the way out), `BatchTooLarge` (2^32 rows; or a dictionary or a view whose
+    /// rows have more than 2^31 - 1 bytes together, shared ones counted as often as they occur):
+    /// nothing was written. Otherwise as [`SynaDB::append`].
     pub fn write(&self, batch: &RecordBatch) -> Result<Written> {
         self.write_with(batch, &WriteOptions::default())
     }

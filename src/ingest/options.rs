@@ -19,8 +19,8 @@ pub struct WriteOptions {
     /// Write all batches of a reader as one commit: all of them are visible, or none. They are
     /// staged in memory until the last one has come. Default false: each batch is a commit.
     pub atomic: bool,
-    /// What an atomic write of a reader may stage, in bytes: 16 a point, and of a text or bytes its
-    /// length and 16 more. Default 1 GiB.
+    /// What an atomic write of a reader may stage, in bytes: 16 a point, of a text or bytes its
+    /// length and 16 more, and of each key its length and 256. Default 1 GiB.
     pub write_budget_bytes: u64,
 }
 

@@ -7,6 +7,9 @@ use crate::error::{Result, SynaError};
 
 use super::table::Table;
 
+/// About what a key takes in memory beside its name and its points.
+const KEY_BYTES: u64 = 256;
+
 /// The points of a write that takes effect as a whole, by key, until the last batch has come.
 pub(crate) struct Staging {
     codes: HashMap<String, usize, foldhash::fast::RandomState>,
@@ -23,7 +26,11 @@ impl Staging {
 
     /// Takes the points of a batch in, unless that are too many.
     pub(crate) fn add(&mut self, table: &Table<'_>) -> Result<()> {
-        self.bytes = self.bytes.saturating_add(table.size_bytes());
+        let new = table.series().iter().filter(|series| !self.codes.contains_key(&*series.key));
+        let of_keys = new.fold(0, |bytes: u64, series| {
+            bytes.saturating_add(series.key.len() as u64).saturating_add(KEY_BYTES)
+        });
+        self.bytes = self.bytes.saturating_add(table.size_bytes()).saturating_add(of_keys);
         if self.bytes > self.budget_bytes {
             return Err(SynaError::BatchTooLarge {
                 what: "what an atomic write has staged so far (option `write_budget_bytes`)",

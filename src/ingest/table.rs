@@ -169,7 +169,7 @@ impl<'a> Table<'a> {
         self.series.iter().map(|series| series.rows.len() as u64).sum()
     }
 
-    /// Bytes that the points take when they are staged, see
+    /// Bytes that the points take when they are staged, without their keys, see
     /// [`WriteOptions::write_budget_bytes`].
     pub(crate) fn size_bytes(&self) -> u64 {
         let numbers = self.points().saturating_mul(16);

@@ -17,8 +17,8 @@ use arrow_array::types::{
     Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{
-    Array, ArrayRef, BinaryArray, BinaryViewArray, FixedSizeBinaryArray, LargeBinaryArray,
-    LargeStringArray, StringArray, StringViewArray, StructArray, UnionArray,
+    AnyDictionaryArray, Array, ArrayRef, BinaryArray, BinaryViewArray, FixedSizeBinaryArray,
+    LargeBinaryArray, LargeStringArray, StringArray, StringViewArray, StructArray, UnionArray,
 };
 use arrow_buffer::{NullBuffer, ScalarBuffer};
 use arrow_schema::DataType;
@@ -111,17 +111,9 @@ impl Column {
                 let values = array.as_boolean().values();
                 Cells::Ints(values.iter().map(i64::from).collect::<Vec<_>>().into())
             }
-            DataType::Utf8 => Cells::Texts(Texts::Small(array.as_string().clone())),
-            DataType::LargeUtf8 => Cells::Texts(Texts::Large(array.as_string().clone())),
-            DataType::Utf8View => Cells::Texts(Texts::View(array.as_string_view().clone())),
-            DataType::Binary => Cells::Bytes(Bytes::Small(array.as_binary().clone())),
-            DataType::LargeBinary => Cells::Bytes(Bytes::Large(array.as_binary().clone())),
-            DataType::BinaryView => Cells::Bytes(Bytes::View(array.as_binary_view().clone())),
-            DataType::FixedSizeBinary(_) => {
-                Cells::Bytes(Bytes::Fixed(array.as_fixed_size_binary().clone()))
-            }
             DataType::Dictionary(..) => {
                 let dictionary = array.as_any_dictionary();
+                check_entries(dictionary, place)?;
                 let plain = arrow_select::take::take(dictionary.values(), dictionary.keys(), None);
                 let plain = plain.map_err(crate::SynaError::arrow)?;
                 return match plain.data_type() {
@@ -130,7 +122,7 @@ impl Column {
                     _ => Column::of_one_kind(&plain, place),
                 };
             }
-            _ => return Err(unfit(place)),
+            _ => blobs(array).ok_or_else(|| unfit(place))?,
         };
         let validity = array.nulls().filter(|nulls| nulls.null_count() > 0).cloned();
         let column = Column { cells, validity };
@@ -138,19 +130,25 @@ impl Column {
         Ok(column)
     }
 
-    /// Refuses texts and bytes that no entry can hold.
+    /// Refuses texts and bytes that no entry can hold, and rows that share so many of them that
+    /// they would fill the memory.
     fn check_lengths(&self, rows: usize, place: &Place<'_>) -> Result<()> {
         if !matches!(self.cells, Cells::Texts(_) | Cells::Bytes(_)) {
             return Ok(());
         }
+        let mut all = 0_u64;
         for row in 0..rows {
             let len = self.cell(row).blob_len();
             let (len, max) = ((len + BLOB_PREFIX) as u64, place.value_size_max);
             if len > max {
                 return Err(place.fault(row, CellFault::ValueTooLarge { len, max }));
             }
+            all = all.saturating_add(len);
         }
-        Ok(())
+        match self.cells {
+            Cells::Texts(Texts::View(_)) | Cells::Bytes(Bytes::View(_)) => check_shared(all),
+            _ => Ok(()),
+        }
     }
 
     fn is_null(&self, row: usize) -> bool {
@@ -211,6 +209,58 @@ fn unfit(place: &Place<'_>) -> crate::SynaError {
         "values are floats, integers, booleans, texts, bytes, nulls, dictionaries of these, or the \
          struct or union that a history of several kinds leaves as: cast it",
     )
+}
+
+/// Most bytes that the rows of a column may have together where they share texts or bytes, each
+/// counted as often as it occurs: as many as a column has at most where each row has its own and
+/// offsets have 32 bits. A few bytes of Arrow would otherwise become any number here.
+const SHARED_BYTES_MAX: u64 = i32::MAX as u64;
+
+fn check_shared(len: u64) -> Result<()> {
+    if len <= SHARED_BYTES_MAX {
+        return Ok(());
+    }
+    let what = "a column whose rows share texts or bytes";
+    Err(crate::SynaError::BatchTooLarge { what, len, max: SHARED_BYTES_MAX })
+}
+
+/// Refuses a dictionary of texts or bytes whose rows have too many of them, before each row is
+/// given its own.
+fn check_entries(dictionary: &dyn AnyDictionaryArray, place: &Place<'_>) -> Result<()> {
+    let entries = dictionary.values();
+    let Some(cells) = blobs(entries) else { return Ok(()) };
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let entries = Column { cells, validity: entries.nulls().cloned() };
+    let mut all = 0_u64;
+    for (row, entry) in dictionary.normalized_keys().into_iter().enumerate() {
+        if dictionary.is_valid(row) {
+            let (len, max) =
+                ((entries.cell(entry).blob_len() + BLOB_PREFIX) as u64, place.value_size_max);
+            if len > max {
+                return Err(place.fault(row, CellFault::ValueTooLarge { len, max }));
+            }
+            all = all.saturating_add(len);
+        }
+    }
+    check_shared(all)
+}
+
+/// An array of texts or bytes; `None` for any other.
+fn blobs(array: &ArrayRef) -> Option<Cells> {
+    Some(match array.data_type() {
+        DataType::Utf8 => Cells::Texts(Texts::Small(array.as_string().clone())),
+        DataType::LargeUtf8 => Cells::Texts(Texts::Large(array.as_string().clone())),
+        DataType::Utf8View => Cells::Texts(Texts::View(array.as_string_view().clone())),
+        DataType::Binary => Cells::Bytes(Bytes::Small(array.as_binary().clone())),
+        DataType::LargeBinary => Cells::Bytes(Bytes::Large(array.as_binary().clone())),
+        DataType::BinaryView => Cells::Bytes(Bytes::View(array.as_binary_view().clone())),
+        DataType::FixedSizeBinary(_) => {
+            Cells::Bytes(Bytes::Fixed(array.as_fixed_size_binary().clone()))
+        }
+        _ => return None,
+    })
 }
 
 fn floats<T: ArrowPrimitiveType>(array: &ArrayRef, float: impl Fn(T::Native) -> f64) -> Cells {
