@@ -3,9 +3,10 @@
 //! Every function takes a header that [`ChunkHeader::parse`] accepted and a closure that fetches
 //! the stored bytes of a column, from a map or by reading. Nothing is believed about these bytes:
 //! whatever they are, the answer is points or an error, and nothing is allocated beyond a small
-//! multiple of what was fetched and of what the header says the block decodes to. To *verify* a block is to compare the checksums of its columns and
-//! to check that they fit each other and the counts in the header. The caller remembers which
-//! blocks were verified; for those `verify = false` leaves that work out.
+//! multiple of what was fetched and of what the header says the block decodes to. To *verify* a
+//! block is to compare the checksums of its columns and to check that they fit each other and the
+//! counts in the header. The caller remembers which blocks were verified; for those
+//! `verify = false` leaves that work out.
 
 use std::borrow::Cow;
 

@@ -2,11 +2,12 @@
 //!
 //! Key by key, in bytewise order, the live rows become chunks as large as they may be, in blocks of
 //! [`BLOCK_ROWS_OPTIMIZED`] rows, in the cold tier of [`BLOCK_ROWS_COLD`], and of raw columns, which
-//! longer blocks make no shorter, of [`BLOCK_ROWS`]. A block of numbers that is full, or the last of its history, and encoded as it
-//! would be now is copied byte for byte, its checksums compared on the way; everything else is
-//! decoded and encoded anew, together with its neighbours. What was written by appends is thus
-//! encoded anew once, and copied from then on. At no time is more in memory than [`PENDING_BYTES`]
-//! of points, about as much of what they became, and the headers of one key's chunks.
+//! longer blocks make no shorter, of [`BLOCK_ROWS`]. A block of numbers that is full, or the last of
+//! its history, and encoded as it would be now is copied byte for byte, its checksums compared on
+//! the way; everything else is decoded and encoded anew, together with its neighbours. What was
+//! written by appends is thus encoded anew once, and copied from then on. At no time is more in
+//! memory than [`PENDING_BYTES`] of points, about as much of what they became, and the headers of
+//! one key's chunks.
 //!
 //! What a history becomes:
 //!

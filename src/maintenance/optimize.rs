@@ -36,10 +36,11 @@ impl SynaDB {
     /// deleted is dropped; timestamps, the order of points and their rows stay as they are.
     ///
     /// Blocks become longer than appends make them: 16,384 rows, in the cold tier 65,536 (of long
-    /// texts, as many as have a mebibyte), unless all options of encoding are off. Blocks so long that
-    /// are encoded as they would be now are copied as they are, and so is the last one of a history
-    /// that nothing was added to: doing this again costs little more than copying. Every checksum is compared on the way. Appends and
-    /// reads go on meanwhile, but for a short pause at the end; what is appended while it runs is
+    /// texts, as many as have a mebibyte), unless all options of encoding are off. Blocks so long
+    /// that are encoded as they would be now are copied as they are, and so is the last one of a
+    /// history that nothing was added to: doing this again costs little more than copying. Every
+    /// checksum is compared on the way. Appends and reads go on meanwhile, but for a short pause at
+    /// the end; what is appended while it runs is
     /// kept whole. Snapshots and views in other processes keep what they see. A crash at any moment
     /// leaves the old file or the new one. Needs room for the new file beside the old, and memory
     /// for 64 MiB of points twice over, whatever the size of the file.

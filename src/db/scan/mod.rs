@@ -208,8 +208,9 @@ impl Scan {
     }
 
     /// Rows of a batch at most. Default 1,048,576. Batches end earlier where their columns would
-    /// have more than 64 MiB, and before a key that fits into the next batch as a whole; so all
-    /// but the last are at least about half full.
+    /// have more than 64 MiB, and before a key that does not fit into what is left of them, so that
+    /// a history stays in one piece where it can: a batch may be short, but it and the next one
+    /// together have about as many rows as one may have, or more.
     #[must_use]
     pub fn batch_size(self, rows: usize) -> Self {
         self.ask(|asked| asked.batch_rows = rows as u64)
