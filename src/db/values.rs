@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 
+use arrow_buffer::ScalarBuffer;
+
 use crate::atom::{Atom, AtomKind};
 use crate::column::encoding::Policy;
-use crate::column::{EncodedChunk, Points};
+use crate::column::{EncodedChunk, NumberBuffer, Points};
 use crate::error::{Result, SynaError};
+use crate::format::chunk::BLOCK_ROWS;
 use crate::format::file_header::Limits;
 use crate::index::{Latest, stays_in_tail};
 use crate::log::INLINE_VALUE_MAX;
@@ -159,8 +162,19 @@ pub(crate) fn ops_of_points<'a>(
         }
         return Ok(());
     }
-    let chunk = EncodedChunk::from_points(&points, policy, chunk_limit(limits))?;
-    ops.push(op_of_chunk(key, chunk, points));
+    match EncodedChunk::from_points(&points, policy, chunk_limit(limits)) {
+        Ok(chunk) => ops.push(op_of_chunk(key, chunk, points)),
+        // More than one chunk may hold.
+        Err(SynaError::BatchTooLarge { .. }) if points.len() >= 2 * CHUNK_ROWS_MIN => {
+            let (half, end) = (points.len() / 2, points.len());
+            let later = points.slice(half..end);
+            let mut earlier = points;
+            earlier.truncate(half);
+            ops_of_points(key.clone(), earlier, limits, policy, ops)?;
+            ops_of_points(key, later, limits, policy, ops)?;
+        }
+        Err(error) => return Err(error),
+    }
     Ok(())
 }
 
@@ -169,54 +183,152 @@ fn chunk_limit(limits: &Limits) -> u64 {
     limits.chunk_size_max - 64
 }
 
-fn op_of_chunk(key: Cow<'_, str>, chunk: EncodedChunk, points: Points) -> Op<'_> {
-    let stays = stays_in_tail(chunk.rows().into(), chunk.value_len());
-    let kept = if stays {
-        ChunkPoints::Tail(points)
-    } else {
-        let last = points.len() - 1;
-        let timestamp = points.timestamps().last().copied().unwrap_or_default();
-        ChunkPoints::Log(match points.kind(last) {
-            AtomKind::Text | AtomKind::Bytes => Latest::InHistory,
-            kind => Latest::Number { timestamp, kind, bits: points.number_bits(last) },
-        })
-    };
-    Op::Chunk { key, chunk: Box::new(chunk), points: Box::new(kept) }
+/// So many numbers fit one chunk, whatever they are: 16 bytes each, and of every block its record
+/// and those of its two columns.
+fn numbers_max(limits: &Limits) -> usize {
+    let blocks = chunk_limit(limits) / (BLOCK_ROWS as u64 * 16 + 1_024);
+    usize::try_from(blocks).unwrap_or(usize::MAX).max(1).saturating_mul(BLOCK_ROWS)
 }
 
-/// As [`ops_of_points`] for values still in the caller's slices: a long column of numbers is
-/// encoded from where it lies.
-pub(crate) fn ops_of_values<'a>(
-    key: &'a str,
-    timestamps: &[i64],
-    values: &Values<'_>,
-    limits: &Limits,
-    policy: Policy,
-) -> Result<Vec<Op<'a>>> {
-    let mut ops = Vec::new();
-    let stays = stays_in_tail(timestamps.len() as u64, timestamps.len() as u64 * 16);
-    let number = |chunk, kind, bits| {
-        let timestamp = timestamps.last().copied().unwrap_or_default();
-        let latest = Latest::Number { timestamp, kind, bits };
-        let points = Box::new(ChunkPoints::Log(latest));
-        Op::Chunk { key: Cow::Borrowed(key), chunk: Box::new(chunk), points }
+fn op_of_chunk(key: Cow<'_, str>, chunk: EncodedChunk, points: Points) -> Op<'_> {
+    let last = points.len() - 1;
+    let timestamp = points.timestamps().last().copied().unwrap_or_default();
+    let latest = match points.kind(last) {
+        AtomKind::Text | AtomKind::Bytes => Latest::InHistory,
+        kind => Latest::Number { timestamp, kind, bits: points.number_bits(last) },
     };
-    match values {
-        Values::Floats(floats) if !stays && timestamps.len() == floats.len() => {
-            let chunk = EncodedChunk::from_floats(timestamps, floats, policy, chunk_limit(limits))?;
-            let last = floats.last().copied().unwrap_or_default();
-            ops.push(number(chunk, AtomKind::Float, last.to_bits()));
+    let stays = stays_in_tail(chunk.rows().into(), chunk.value_len());
+    let points = if stays { ChunkPoints::Tail(points) } else { ChunkPoints::Log(latest) };
+    Op::Chunk { key, chunk: Box::new(chunk), points: Box::new(points) }
+}
+
+/// Many points of one key, as they are handed over.
+pub(crate) enum Run<'a> {
+    Floats(&'a [i64], &'a [f64]),
+    Ints(&'a [i64], &'a [i64]),
+    /// Numbers in memory that the chunk may hold on to.
+    Shared(ScalarBuffer<i64>, NumberBuffer),
+    Points(Points),
+}
+
+impl<'a> Run<'a> {
+    /// One point for each timestamp.
+    pub(crate) fn of_values(timestamps: &'a [i64], values: &Values<'a>) -> Result<Run<'a>> {
+        if timestamps.len() != values.len() {
+            let (timestamps, values) = (timestamps.len(), values.len());
+            return Err(SynaError::LengthMismatch { timestamps, values });
         }
-        Values::Ints(ints) if !stays && timestamps.len() == ints.len() => {
-            let chunk = EncodedChunk::from_ints(timestamps, ints, policy, chunk_limit(limits))?;
-            let last = ints.last().copied().unwrap_or_default();
-            ops.push(number(chunk, AtomKind::Int, last.cast_unsigned()));
-        }
-        _ => {
-            let mut points = Points::new();
-            values.append_to(timestamps, &mut points)?;
-            ops_of_points(Cow::Borrowed(key), points, limits, policy, &mut ops)?;
+        Ok(match values {
+            Values::Floats(floats) => Run::Floats(timestamps, floats),
+            Values::Ints(ints) => Run::Ints(timestamps, ints),
+            _ => {
+                let mut points = Points::new();
+                values.append_to(timestamps, &mut points)?;
+                Run::Points(points)
+            }
+        })
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Run::Floats(timestamps, _) | Run::Ints(timestamps, _) => timestamps.len(),
+            Run::Shared(timestamps, _) => timestamps.len(),
+            Run::Points(points) => points.len(),
         }
     }
-    Ok(ops)
+
+    fn into_points(self) -> Points {
+        let mut points = Points::new();
+        match self {
+            Run::Floats(timestamps, floats) => points.extend_floats(timestamps, floats),
+            Run::Ints(timestamps, ints) => points.extend_ints(timestamps, ints),
+            Run::Shared(timestamps, NumberBuffer::Floats(floats)) => {
+                points.extend_floats(&timestamps, &floats);
+            }
+            Run::Shared(timestamps, NumberBuffer::Ints(ints)) => {
+                points.extend_ints(&timestamps, &ints);
+            }
+            Run::Points(all) => points = all,
+        }
+        points
+    }
+
+    /// The rows before `rows` and those from there on; `None` for points in columns of their own.
+    fn split_at(&self, rows: usize) -> Option<(Run<'a>, Run<'a>)> {
+        Some(match self {
+            Run::Floats(timestamps, floats) => {
+                let ((a, b), (c, d)) = (timestamps.split_at(rows), floats.split_at(rows));
+                (Run::Floats(a, c), Run::Floats(b, d))
+            }
+            Run::Ints(timestamps, ints) => {
+                let ((a, b), (c, d)) = (timestamps.split_at(rows), ints.split_at(rows));
+                (Run::Ints(a, c), Run::Ints(b, d))
+            }
+            Run::Shared(timestamps, values) => {
+                let rest = timestamps.len() - rows;
+                let part = |from, len| {
+                    let values = match values {
+                        NumberBuffer::Floats(floats) => {
+                            NumberBuffer::Floats(floats.slice(from, len))
+                        }
+                        NumberBuffer::Ints(ints) => NumberBuffer::Ints(ints.slice(from, len)),
+                    };
+                    Run::Shared(timestamps.slice(from, len), values)
+                };
+                (part(0, rows), part(rows, rest))
+            }
+            Run::Points(_) => return None,
+        })
+    }
+}
+
+/// As [`ops_of_points`]: a long column of numbers is encoded from where it lies, and in several
+/// chunks if one cannot hold it.
+pub(crate) fn ops_of_run<'a>(
+    key: Cow<'a, str>,
+    mut run: Run<'_>,
+    limits: &Limits,
+    policy: Policy,
+    ops: &mut Vec<Op<'a>>,
+) -> Result<()> {
+    let most = numbers_max(limits);
+    while run.len() > most
+        && let Some((first, rest)) = run.split_at(most)
+    {
+        ops_of_run(key.clone(), first, limits, policy, ops)?;
+        run = rest;
+    }
+    if stays_in_tail(run.len() as u64, run.len() as u64 * 16) {
+        return ops_of_points(key, run.into_points(), limits, policy, ops);
+    }
+    let max = chunk_limit(limits);
+    let (chunk, timestamp, kind, bits) = match &run {
+        Run::Points(_) => return ops_of_points(key, run.into_points(), limits, policy, ops),
+        Run::Floats(timestamps, floats) => {
+            let chunk = EncodedChunk::from_floats(timestamps, floats, policy, max)?;
+            let last = floats.last().copied().unwrap_or_default();
+            (chunk, timestamps.last().copied(), AtomKind::Float, last.to_bits())
+        }
+        Run::Ints(timestamps, ints) => {
+            let chunk = EncodedChunk::from_ints(timestamps, ints, policy, max)?;
+            let last = ints.last().copied().unwrap_or_default();
+            (chunk, timestamps.last().copied(), AtomKind::Int, last.cast_unsigned())
+        }
+        Run::Shared(timestamps, values) => {
+            let chunk = EncodedChunk::from_buffers(timestamps, values, policy, max)?;
+            let (kind, bits) = match values {
+                NumberBuffer::Floats(floats) => {
+                    (AtomKind::Float, floats.last().copied().unwrap_or_default().to_bits())
+                }
+                NumberBuffer::Ints(ints) => {
+                    (AtomKind::Int, ints.last().copied().unwrap_or_default().cast_unsigned())
+                }
+            };
+            (chunk, timestamps.last().copied(), kind, bits)
+        }
+    };
+    let timestamp = timestamp.unwrap_or_default();
+    let latest = ChunkPoints::Log(Latest::Number { timestamp, kind, bits });
+    ops.push(Op::Chunk { key, chunk: Box::new(chunk), points: Box::new(latest) });
+    Ok(())
 }

@@ -470,7 +470,7 @@ impl WriterSide {
     fn frame_seals(&mut self, seals: Vec<Seal>) -> Vec<PlacedSeal> {
         let mut placed = Vec::with_capacity(seals.len());
         for mut seal in seals {
-            match self.log.frame_chunk(&seal.key, seal.first_row, &mut seal.chunk, None) {
+            match self.log.frame_chunk(&seal.key, seal.first_row, &mut seal.chunk, false, None) {
                 Ok((offset, val_len)) => {
                     placed.push(PlacedSeal { seal, offset, val_len, end: self.log.end() });
                 }
@@ -532,9 +532,10 @@ impl WriterSide {
                     };
                     entries.push((id, self.log.frame(frame, &[], batch.as_mut()), 0));
                 }
-                Op::Chunk { key, chunk, .. } => {
+                Op::Chunk { key, chunk, points } => {
                     let first = rows.advance(&self.index, id, chunk.rows().into());
-                    let framed = self.log.frame_chunk(key, first, chunk, batch.as_mut());
+                    let in_memory = matches!(**points, ChunkPoints::Tail(_));
+                    let framed = self.log.frame_chunk(key, first, chunk, in_memory, batch.as_mut());
                     match framed {
                         Ok((offset, val_len)) => entries.push((id, offset, val_len)),
                         Err(error) => {

@@ -20,6 +20,7 @@ mod encoding;
 mod entry;
 mod get;
 mod history;
+mod ingest;
 mod long;
 mod memory;
 mod newcomer;
@@ -64,6 +65,9 @@ const GROUPS: &[&Group] = &[
     &history::QUESTIONS,
     &history::ONE_KEY,
     &history::MEMORY,
+    &ingest::BULK,
+    &ingest::BATCHES,
+    &ingest::ARRIVAL,
 ];
 
 const USAGE: &str = "\
