@@ -87,6 +87,8 @@ pub use db::{
     Appended, Batch, Change, Cursor, EncodingUse, FollowFrom, FollowedCommit, Follower, History,
     HistoryStream, Series, Snapshot, Stats, SynaDB, Values,
 };
+#[doc(hidden)]
+pub use error::one_of_each;
 pub use error::{CellFault, Result, SharedIo, SynaError};
 pub use ingest::{WriteOptions, Written};
 pub use log::recovery::RecoveryReport;

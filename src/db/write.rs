@@ -183,6 +183,26 @@ impl Core {
         self.commit(Commit::new(vec![Op::Put { key: Cow::Borrowed(key), timestamp, value }]))
     }
 
+    /// As [`put`](Core::put), if that need not wait for another thread or for a sync; `None` otherwise.
+    pub(crate) fn try_put(
+        &self,
+        key: &str,
+        timestamp: i64,
+        value: PutValue,
+    ) -> Result<Option<u64>> {
+        if self.config.durability == Durability::Full {
+            return Ok(None);
+        }
+        self.try_with_writer(|side| match value {
+            PutValue::Number(kind, bits) => side.put_number(self, key, timestamp, kind, bits),
+            value => {
+                let put = Op::Put { key: Cow::Borrowed(key), timestamp, value };
+                let commit = Commit::new(vec![put]);
+                side.run_group(self, vec![commit]).pop().unwrap_or(Err(SynaError::Closed))
+            }
+        })
+    }
+
     /// Commits numbers together; `index` is the one their ids are of. Returns the offset of the
     /// first entry.
     pub(crate) fn put_numbers(&self, puts: &[NumberPut<'_>], index: &Arc<Index>) -> Result<u64> {
