@@ -84,7 +84,7 @@ pub use atom::{Atom, AtomKind, Point};
 pub use config::{Create, DbConfig, Durability};
 pub use db::{
     Appended, Batch, Change, Cursor, EncodingUse, FollowFrom, FollowedCommit, Follower, History,
-    HistoryStream, Series, Snapshot, Stats, SynaDB, Values,
+    HistoryStream, Scan, ScanColumn, ScanStream, Series, Snapshot, Stats, SynaDB, Values,
 };
 pub use error::{Result, SharedIo, SynaError};
 pub use log::recovery::RecoveryReport;

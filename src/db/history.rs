@@ -6,17 +6,17 @@ use std::sync::{Arc, OnceLock};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, TimestampMicrosecondType};
-use arrow_array::{ArrayRef, RecordBatch, UInt64Array};
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_buffer::ScalarBuffer;
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::SchemaRef;
 
 use crate::error::{Result, SynaError};
-use crate::index::Part;
+use crate::index::{KeyId, KeySlot, Part};
 use crate::materialize::cache::Column;
-use crate::materialize::schema::ValueType;
+use crate::materialize::schema::{ValueType, arrow_error};
 use crate::materialize::{
     AsType, Batches, Explain, How, KeyReader, Kinds, OnMismatch, Order, Piece, Tensor, explain,
-    pieces, plan_batches, push_rows,
+    pieces, plan_batches, push_rows, time_order,
 };
 use crate::query::{self, Aggregate, Downsample, Every, HistoryStats};
 
@@ -88,6 +88,36 @@ pub(super) struct Selected {
     pub(super) rows: Vec<Range<u64>>,
 }
 
+/// How keys are read as of a commit.
+impl Pinned {
+    /// Reads the columns of a key.
+    pub(super) fn reader(&self, db: &SynaDB, id: KeyId, key: &str) -> KeyReader {
+        KeyReader {
+            shared: Arc::clone(&db.open.core.materializer),
+            log: Arc::clone(&self.generation.log),
+            generation: self.generation.number,
+            id,
+            key: Arc::from(key),
+            decode_raw: false,
+        }
+    }
+
+    /// Where the live rows of a key lie; of those whose times are known to lie outside of `times`
+    /// nothing is read.
+    pub(super) fn parts(
+        &self,
+        reader: &KeyReader,
+        slot: &KeySlot,
+        times: Option<&Range<i64>>,
+    ) -> Result<Vec<Part>> {
+        let mut view = slot.view(self.commit_end(), |version| version.live_from..version.rows);
+        if let Some(times) = times {
+            view.cut_times(times);
+        }
+        view.into_parts(&reader.log, &reader.key)
+    }
+}
+
 impl fmt::Debug for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("History")
@@ -108,14 +138,7 @@ impl History {
         if version.len() == 0 {
             return Err(absent());
         }
-        let reader = KeyReader {
-            shared: Arc::clone(&db.open.core.materializer),
-            log: Arc::clone(&generation.log),
-            generation: generation.number,
-            id,
-            key: Arc::from(key),
-            decode_raw: false,
-        };
+        let reader = pinned.reader(&db, id, key);
         let asked = Asked {
             times: None,
             rows: 0..u64::MAX,
@@ -491,8 +514,7 @@ impl History {
         let generation = &self.pinned.generation;
         let absent = || SynaError::KeyNotFound { key: self.key().to_owned() };
         let slot = generation.index.slot(reader.id).ok_or_else(absent)?;
-        let view = slot.view(self.pinned.commit_end(), |v| v.live_from..v.rows);
-        let parts = view.into_parts(&reader.log, &reader.key)?;
+        let parts = self.pinned.parts(reader, slot, None)?;
         let kinds = reader.kinds(&parts, &self.live)?;
         let values = ValueType::of(asked.as_type, &kinds);
         let row = |place: u64| self.live.start.saturating_add(place).min(self.live.end);
@@ -538,11 +560,6 @@ fn batch_of(schema: SchemaRef, timestamps: ArrayRef, values: ArrayRef) -> Result
     RecordBatch::try_new(schema, vec![timestamps, values]).map_err(arrow_error)
 }
 
-/// Arrays made here fit their schema: a failure is a bug of ours, told as an error all the same.
-fn arrow_error(error: ArrowError) -> SynaError {
-    SynaError::Serialization { operation: "encoded as Arrow", what: error.to_string() }
-}
-
 impl Selected {
     pub(super) fn schema(&self) -> SchemaRef {
         self.values.schema()
@@ -576,33 +593,10 @@ impl Selected {
         if order == Order::Append || reader.is_sorted(&pieces)? {
             return Ok(batch);
         }
-        in_time_order(reader, &batch, self.values)
+        let by_time = time_order(batch.column(0), [batch.num_rows()])?;
+        let timestamps = reader.reordered(batch.column(0), Column::Timestamps, &by_time)?;
+        let values = Column::Values(self.values);
+        let values = reader.reordered(batch.column(1), values, &by_time)?;
+        batch_of(batch.schema(), timestamps, values)
     }
-}
-
-/// The rows of a batch by timestamp, equal ones in their order.
-fn in_time_order(
-    reader: &KeyReader,
-    batch: &RecordBatch,
-    values: ValueType,
-) -> Result<RecordBatch> {
-    let stamps = batch.column(0).as_primitive::<TimestampMicrosecondType>().values();
-    let bytes = stamps.len() as u64 * 16;
-    let mut by_time: Vec<(i64, u64)> = Vec::new();
-    by_time.try_reserve_exact(stamps.len()).map_err(|_| SynaError::OutOfMemory { bytes })?;
-    by_time.extend(stamps.iter().copied().zip(0..));
-    // The row is part of the key, so an unstable sort keeps equal stamps in their order.
-    by_time.sort_unstable();
-    let mut columns = Vec::with_capacity(2);
-    for (array, column) in batch.columns().iter().zip([Column::Timestamps, Column::Values(values)])
-    {
-        columns.push(match reader.gathered(array, column, &by_time)? {
-            Some(array) => array,
-            None => {
-                let rows: UInt64Array = by_time.iter().map(|(_, row)| *row).collect();
-                arrow_select::take::take(array, &rows, None).map_err(arrow_error)?
-            }
-        });
-    }
-    RecordBatch::try_new(batch.schema(), columns).map_err(arrow_error)
 }

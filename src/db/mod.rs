@@ -9,6 +9,7 @@ mod open;
 mod opens;
 mod read;
 mod reader_side;
+mod scan;
 mod series;
 mod snapshot;
 mod stats;
@@ -33,6 +34,7 @@ use crate::storage::{FileIdentity, FileStorage, MemoryStorage, Storage};
 pub use batch::Batch;
 pub use follow::{Appended, Change, Cursor, FollowFrom, FollowedCommit, Follower};
 pub use history::History;
+pub use scan::{Scan, ScanColumn, ScanStream};
 pub use series::Series;
 pub use snapshot::Snapshot;
 pub use stats::{EncodingUse, Stats};
@@ -546,6 +548,19 @@ impl SynaDB {
     pub fn history(&self, key: &str) -> Result<History> {
         let pinned = self.reading()?.pinned();
         History::new(self.clone(), Arc::new(pinned), key)
+    }
+
+    /// The live points of all keys that match a pattern (as [`SynaDB::keys_matching`]), as of the
+    /// newest commit, to be read as Arrow arrays: `key`, `timestamp`, `value`. It keeps seeing that
+    /// commit, whatever is appended, deleted or rewritten meanwhile. Cost: all keys.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidPattern`; `BatchTooLarge` if the names of the keys have more than 2^31 - 1 bytes;
+    /// `Closed`, `ForkedHandle`. That no key matches is not an error.
+    pub fn scan(&self, pattern: &str) -> Result<Scan> {
+        let pinned = self.reading()?.pinned();
+        Scan::new(self.clone(), Arc::new(pinned), pattern)
     }
 
     /// The doubles among the live points of a key, in append order, as a tensor of its own: a copy

@@ -12,6 +12,7 @@ use super::SynaDB;
 use super::core::Pinned;
 use super::history::History;
 use super::read::View;
+use super::scan::Scan;
 
 /// The database as of one commit. All that is read through it agrees and never changes, whatever is
 /// appended, deleted or rewritten meanwhile.
@@ -147,6 +148,16 @@ impl Snapshot {
     pub fn history(&self, key: &str) -> Result<History> {
         self.view()?;
         History::new(self.db.clone(), Arc::clone(&self.pinned), key)
+    }
+
+    /// The histories of all keys that match as of this commit, as [`SynaDB::scan`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SynaDB::scan`].
+    pub fn scan(&self, pattern: &str) -> Result<Scan> {
+        self.view()?;
+        Scan::new(self.db.clone(), Arc::clone(&self.pinned), pattern)
     }
 
     /// The doubles among the points as a tensor, as [`SynaDB::get_history_tensor`].
