@@ -539,6 +539,46 @@ impl History {
     }
 }
 
+/// What a frame asks of the history of one key.
+impl History {
+    /// The type of the values.
+    pub(super) fn value_type(&self) -> Result<ValueType> {
+        match self.known_kinds() {
+            Some(kinds) => Ok(ValueType::of(self.asked.as_type, &kinds)),
+            None => Ok(self.selected()?.values),
+        }
+    }
+
+    /// Number of live points.
+    pub(super) fn live_len(&self) -> u64 {
+        self.live.end - self.live.start
+    }
+
+    /// The least and the greatest timestamp of what is asked for.
+    pub(super) fn extent(&self) -> Result<Option<(i64, i64)>> {
+        let selected = self.selected()?;
+        self.reader.extent(&pieces(&selected.parts, &selected.rows))
+    }
+
+    /// The greatest timestamp of what is asked for before some times, and the least one after
+    /// them.
+    pub(super) fn neighbours(&self, times: &Range<i64>) -> Result<(Option<i64>, Option<i64>)> {
+        let selected = self.selected()?;
+        self.reader.neighbours(&pieces(&selected.parts, &selected.rows), times)
+    }
+
+    /// These rows of an array of the key's values, see [`KeyReader::taken`].
+    pub(super) fn gathered(
+        &self,
+        array: &ArrayRef,
+        column: Column,
+        rows: &[u64],
+        fill: Option<u64>,
+    ) -> Result<ArrayRef> {
+        self.reader.taken(array, column, rows, fill)
+    }
+}
+
 /// The last `count` of some rows.
 fn last_rows(mut rows: Vec<Range<u64>>, count: u64) -> Vec<Range<u64>> {
     let mut surplus: u64 = rows.iter().map(|r| r.end - r.start).sum::<u64>().saturating_sub(count);
@@ -594,9 +634,9 @@ impl Selected {
             return Ok(batch);
         }
         let by_time = time_order(batch.column(0), [batch.num_rows()])?;
-        let timestamps = reader.reordered(batch.column(0), Column::Timestamps, &by_time)?;
+        let timestamps = reader.taken(batch.column(0), Column::Timestamps, &by_time, None)?;
         let values = Column::Values(self.values);
-        let values = reader.reordered(batch.column(1), values, &by_time)?;
+        let values = reader.taken(batch.column(1), values, &by_time, None)?;
         batch_of(batch.schema(), timestamps, values)
     }
 }

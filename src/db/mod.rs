@@ -3,6 +3,7 @@
 mod batch;
 mod core;
 mod follow;
+mod frame;
 mod history;
 mod keeper;
 mod open;
@@ -33,6 +34,7 @@ use crate::storage::{FileIdentity, FileStorage, MemoryStorage, Storage};
 
 pub use batch::Batch;
 pub use follow::{Appended, Change, Cursor, FollowFrom, FollowedCommit, Follower};
+pub use frame::{Frame, FrameTensor};
 pub use history::History;
 pub use scan::{Scan, ScanColumn, ScanStream};
 pub use series::Series;
@@ -561,6 +563,30 @@ impl SynaDB {
     pub fn scan(&self, pattern: &str) -> Result<Scan> {
         let pinned = self.reading()?.pinned();
         Scan::new(self.clone(), Arc::new(pinned), pattern)
+    }
+
+    /// The histories of these keys side by side, aligned on time, as of the newest commit: a column
+    /// for each key, in this order. It keeps seeing that commit. Keys are taken as they are spelled.
+    ///
+    /// # Errors
+    ///
+    /// `KeyNotFound` with the first key that is absent; `DuplicateKey`; `InvalidOption` if there is
+    /// no key; `Closed`, `ForkedHandle`.
+    pub fn frame<K: AsRef<str>>(&self, keys: impl IntoIterator<Item = K>) -> Result<Frame> {
+        let pinned = self.reading()?.pinned();
+        Frame::new(self.clone(), Arc::new(pinned), keys)
+    }
+
+    /// As [`SynaDB::frame`] for all live keys that match a pattern (as
+    /// [`SynaDB::keys_matching`]), in bytewise order.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidPattern`; `KeyNotFound` with the pattern if no key matches; `Closed`,
+    /// `ForkedHandle`.
+    pub fn frame_matching(&self, pattern: &str) -> Result<Frame> {
+        let pinned = self.reading()?.pinned();
+        Frame::matching(self.clone(), Arc::new(pinned), pattern)
     }
 
     /// The doubles among the live points of a key, in append order, as a tensor of its own: a copy

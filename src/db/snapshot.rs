@@ -10,6 +10,7 @@ use crate::materialize::Tensor;
 
 use super::SynaDB;
 use super::core::Pinned;
+use super::frame::Frame;
 use super::history::History;
 use super::read::View;
 use super::scan::Scan;
@@ -158,6 +159,26 @@ impl Snapshot {
     pub fn scan(&self, pattern: &str) -> Result<Scan> {
         self.view()?;
         Scan::new(self.db.clone(), Arc::clone(&self.pinned), pattern)
+    }
+
+    /// The histories of these keys side by side as of this commit, as [`SynaDB::frame`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SynaDB::frame`].
+    pub fn frame<K: AsRef<str>>(&self, keys: impl IntoIterator<Item = K>) -> Result<Frame> {
+        self.view()?;
+        Frame::new(self.db.clone(), Arc::clone(&self.pinned), keys)
+    }
+
+    /// As [`Snapshot::frame`] for all keys that match, as [`SynaDB::frame_matching`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SynaDB::frame_matching`].
+    pub fn frame_matching(&self, pattern: &str) -> Result<Frame> {
+        self.view()?;
+        Frame::matching(self.db.clone(), Arc::clone(&self.pinned), pattern)
     }
 
     /// The doubles among the points as a tensor, as [`SynaDB::get_history_tensor`].

@@ -418,12 +418,14 @@ impl KeyReader {
         rows.finish()
     }
 
-    /// The rows of an array of numbers or timestamps in another order; `None` for other types.
+    /// These rows of an array of numbers or timestamps; `None` for other types. A row that the
+    /// array does not have is a null, and nulls become `fill` if there is one.
     pub(crate) fn gathered(
         &self,
         array: &ArrayRef,
         column: Column,
-        rows: &[(i64, u64)],
+        rows: &[u64],
+        fill: Option<u64>,
     ) -> Result<Option<ArrayRef>> {
         let words = match column {
             Column::Timestamps | Column::Values(ValueType::Float | ValueType::Int) => {
@@ -433,16 +435,35 @@ impl KeyReader {
         };
         let mut out = self.shared.pool.take(byte_len(rows.len() as u64, 8)?)?;
         let slots = out.as_mut_slice().as_chunks_mut::<8>().0;
-        let mut valid = array.nulls().map(|_| BooleanBufferBuilder::new(rows.len()));
-        for (slot, (_, row)) in slots.iter_mut().zip(rows) {
-            let row = usize::try_from(*row).unwrap_or(usize::MAX);
-            *slot = words.get(row).copied().unwrap_or_default();
-            if let Some(valid) = &mut valid {
-                valid.append(array.is_valid(row));
-            }
+        let row = |row: &u64| usize::try_from(*row).unwrap_or(usize::MAX);
+        let missing = fill.unwrap_or(0).to_le_bytes();
+        let mut all_there = true;
+        for (slot, at) in slots.iter_mut().zip(rows) {
+            let word = words.get(row(at)).copied();
+            all_there &= word.is_some();
+            *slot = word.unwrap_or(missing);
         }
-        let nulls = valid.map(|mut valid| NullBuffer::new(valid.finish()));
-        Ok(Some(array_of_numbers(column, out.into_buffer(), 0, rows.len(), nulls)))
+        let nulls = array.nulls();
+        let is_there = |at: &u64| {
+            let at = row(at);
+            at < words.len() && nulls.is_none_or(|nulls| nulls.is_valid(at))
+        };
+        let mut valid = None;
+        match fill {
+            Some(_) if nulls.is_some() => {
+                for (slot, at) in slots.iter_mut().zip(rows) {
+                    *slot = if is_there(at) { *slot } else { missing };
+                }
+            }
+            None if nulls.is_some() || !all_there => {
+                let there = BooleanBuffer::collect_bool(rows.len(), |at| {
+                    rows.get(at).is_some_and(is_there)
+                });
+                valid = Some(NullBuffer::new(there)).filter(|nulls| nulls.null_count() > 0);
+            }
+            _ => {}
+        }
+        Ok(Some(array_of_numbers(column, out.into_buffer(), 0, rows.len(), valid)))
     }
 
     /// The values as doubles in a buffer of their own, NaN for nulls.

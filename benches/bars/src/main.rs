@@ -21,6 +21,7 @@ mod entry;
 mod get;
 mod history;
 mod long;
+mod many;
 mod memory;
 mod newcomer;
 mod open;
@@ -64,6 +65,7 @@ const GROUPS: &[&Group] = &[
     &history::QUESTIONS,
     &history::ONE_KEY,
     &history::MEMORY,
+    &many::SCAN,
 ];
 
 const USAGE: &str = "\

@@ -56,7 +56,7 @@ impl Scan {
             let array = self.column(keys, &pack, column)?;
             columns.push(match (&by_time, keys.first_mut()) {
                 (Some(by_time), Some(key)) => {
-                    key.lies(self)?.reader.reordered(&array, column, by_time)?
+                    key.lies(self)?.reader.taken(&array, column, by_time, None)?
                 }
                 _ => array,
             });
