@@ -23,6 +23,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use arrow_array::RecordBatch;
+
 use crate::atom::{Atom, AtomKind, Point};
 use crate::config::{DbConfig, Durability};
 use crate::error::{Result, SynaError};
@@ -469,6 +471,18 @@ impl SynaDB {
     pub fn latest(&self, pattern: &str) -> Result<Vec<(String, Point)>> {
         let glob = Glob::new(pattern)?;
         self.reading()?.pinned().view().latest(&glob)
+    }
+
+    /// As [`SynaDB::latest`], as one Arrow batch: `key`, `Dictionary(Int32, Utf8)`; `timestamp`,
+    /// `Timestamp(Microsecond, "UTC")`; `value`, nullable, whose type is that which
+    /// [`History`]'s table gives for the kinds of these points alone. Histories are not read.
+    ///
+    /// # Errors
+    ///
+    /// As [`SynaDB::latest`]; `BatchTooLarge` if the names of the keys have more than 2^31 - 1
+    /// bytes, `ColumnTooLarge` if their texts or byte strings do.
+    pub fn latest_batch(&self, pattern: &str) -> Result<RecordBatch> {
+        scan::latest_batch(self, &self.reading()?.pinned(), pattern)
     }
 
     /// The kinds that occur in the live history of a key. Cost: reads the history.

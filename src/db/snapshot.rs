@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
+
 use crate::atom::{Atom, AtomKind, Point};
 use crate::error::Result;
 use crate::index::Glob;
@@ -13,7 +15,7 @@ use super::core::Pinned;
 use super::frame::Frame;
 use super::history::History;
 use super::read::View;
-use super::scan::Scan;
+use super::scan::{self, Scan};
 
 /// The database as of one commit. All that is read through it agrees and never changes, whatever is
 /// appended, deleted or rewritten meanwhile.
@@ -129,6 +131,16 @@ impl Snapshot {
     /// `InvalidPattern`; as [`SynaDB::get`].
     pub fn latest(&self, pattern: &str) -> Result<Vec<(String, Point)>> {
         self.view()?.latest(&Glob::new(pattern)?)
+    }
+
+    /// As [`Snapshot::latest`], as one batch, see [`SynaDB::latest_batch`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SynaDB::latest_batch`].
+    pub fn latest_batch(&self, pattern: &str) -> Result<RecordBatch> {
+        self.view()?;
+        scan::latest_batch(&self.db, &self.pinned, pattern)
     }
 
     /// The kinds that occur in the live history of a key.

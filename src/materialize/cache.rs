@@ -17,9 +17,10 @@ use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use parking_lot::Mutex;
 
+use crate::column::ZoneMap;
 use crate::index::KeyId;
 
-use super::schema::{ValueType, timestamp_type};
+use super::schema::{ValueType, are_floats, timestamp_type};
 
 /// A column of a key's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,6 +66,16 @@ pub(crate) struct Kinds {
 }
 
 impl Kinds {
+    /// Those of no rows.
+    pub(crate) const NONE: Kinds = Kinds { counts: [0; 5], ints_are_floats: true };
+
+    /// These, and those of the rows of a zone map.
+    pub(crate) fn with(mut self, zone: &ZoneMap) -> Kinds {
+        let ints_are_floats = are_floats(zone.int.min, zone.int.max);
+        self.add(&Kinds { counts: zone.counts, ints_are_floats });
+        self
+    }
+
     /// Adds those of other rows.
     pub(crate) fn add(&mut self, other: &Kinds) {
         for (total, count) in self.counts.iter_mut().zip(other.counts) {

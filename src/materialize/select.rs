@@ -67,13 +67,8 @@ impl KeyReader {
         if let Some(kinds) = cache.kinds(self.generation, self.id, rows) {
             return Ok(kinds);
         }
-        let mut kinds = Kinds { counts: [0; 5], ints_are_floats: true };
-        let mut add = |zone: &ZoneMap| {
-            for (total, count) in kinds.counts.iter_mut().zip(zone.counts) {
-                *total = total.saturating_add(count);
-            }
-            kinds.ints_are_floats &= are_floats(zone.int.min, zone.int.max);
-        };
+        let mut kinds = Kinds::NONE;
+        let mut add = |zone: &ZoneMap| kinds = kinds.with(zone);
         for part in parts {
             match &part.place {
                 Place::Chunk(chunk) if is_whole(part, chunk) => add(chunk.zone_map()),

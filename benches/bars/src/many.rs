@@ -1,4 +1,4 @@
-//! Bars of many keys at once: scans.
+//! Bars of many keys at once: scans, and beside them frames.
 
 use std::path::Path;
 use std::time::Instant;
@@ -7,12 +7,12 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int32Type, TimestampMicrosecondType};
 use rustix::fs::sync;
-use synadb::{DbConfig, SynaDB};
+use synadb::{DbConfig, Every, SynaDB};
 
 use crate::data::{Random, fresh_seed};
 use crate::history::{default_config, open, raw_config};
 use crate::report::{Bar, Group};
-use crate::run::{Result, check, median, remove};
+use crate::run::{Result, Run, check, median, remove};
 
 const KEYS: usize = 1_000;
 const POINTS: u64 = 10_000;
@@ -80,6 +80,63 @@ impl Walks {
 
 fn name(key: usize) -> String {
     format!("walk/{key:04}")
+}
+
+const FRAME_KEYS: usize = 100;
+const FRAME_POINTS: u64 = 100_000;
+
+/// A frame of all keys in milliseconds, as a table and as a tensor.
+fn frames(db: &SynaDB, walks: &Walks, every: Option<&str>) -> Result<[f64; 2]> {
+    let mut frame = db.frame_matching("*")?;
+    let mut step = 1;
+    if let Some(every) = every {
+        frame = frame.every(every.parse()?);
+        step = usize::try_from(every.parse::<Every>()?.micros() / STEP)?;
+    }
+    let start = Instant::now();
+    let table = frame.read()?;
+    let of_table = start.elapsed().as_secs_f64() * 1e3;
+    let start = Instant::now();
+    let tensor = frame.tensor()?;
+    let of_tensor = start.elapsed().as_secs_f64() * 1e3;
+    let last = walks.cents.len() - 1;
+    for row in 0..table.num_rows() {
+        let cells = tensor.row(row).ok_or("a row is missing")?;
+        let seen = (row * step).min(last);
+        let same = |key: usize| {
+            let value = walks.value(key, seen);
+            let column = table.column(key + 1).as_primitive::<Float64Type>();
+            cells[key] == value && column.value(row) == value
+        };
+        check((0..FRAME_KEYS).all(same), || format!("row {row}"))?;
+    }
+    check(table.num_rows() == last.div_ceil(step) + 1, || "rows are missing".into())?;
+    Ok([of_table, of_tensor])
+}
+
+/// Prints what frames cost: for information.
+fn print_frames(run: &Run) -> Result<()> {
+    let walks = Walks::new(run.work(FRAME_POINTS));
+    let path = run.file("frame.synadb")?;
+    walks.write(&path, default_config(), FRAME_KEYS)?;
+    let db = open(&path)?;
+    for every in [None, Some("10s")] {
+        let (mut tables, mut tensors) = (Vec::new(), Vec::new());
+        for _ in 0..run.runs() {
+            let [table, tensor] = frames(&db, &walks, every)?;
+            tables.push(table);
+            tensors.push(tensor);
+        }
+        println!(
+            "# frame of {FRAME_KEYS} keys x {} points, {}: table {:.1} ms, tensor {:.1} ms",
+            walks.cents.len(),
+            every.unwrap_or("union of times"),
+            median(tables),
+            median(tensors)
+        );
+    }
+    db.close()?;
+    remove(&path)
 }
 
 /// All batches of a scan, and the milliseconds they took.
@@ -152,6 +209,7 @@ pub const SCAN: Group = Group {
             median(packed),
             median(mapped.clone())
         );
+        print_frames(run)?;
         let again = median(again).max(median(mapped));
         Ok(vec![("scan_all_first", median(first)), ("scan_all_again", again)])
     },

@@ -27,6 +27,29 @@ fn usize_of(number: u64) -> Result<usize> {
     usize::try_from(number).map_err(|_| SynaError::OutOfMemory { bytes: number })
 }
 
+/// The column of keys: each row has the place of its key in the dictionary. `runs` are the places
+/// with the number of rows that have each.
+pub(super) fn index_column(
+    shared: &Materializer,
+    dictionary: &ArrayRef,
+    rows: usize,
+    runs: impl Iterator<Item = (usize, usize)>,
+) -> Result<ArrayRef> {
+    let bytes = rows.checked_mul(4).ok_or(SynaError::OutOfMemory { bytes: u64::MAX })?;
+    let mut out = shared.pool.take(bytes)?;
+    let mut rest = out.as_mut_slice().as_chunks_mut::<4>().0;
+    for (place, len) in runs {
+        let (own, behind) = rest.split_at_mut(len.min(rest.len()));
+        // There are fewer keys than 2^31.
+        own.fill(i32::try_from(place).unwrap_or(i32::MAX).to_le_bytes());
+        rest = behind;
+    }
+    shared.account(How::Copied, bytes as u64);
+    let indices = Int32Array::new(ScalarBuffer::new(out.into_buffer(), 0, rows), None);
+    let keys = DictionaryArray::<Int32Type>::try_new(indices, ArrayRef::clone(dictionary));
+    Ok(Arc::new(keys.map_err(arrow_error)?))
+}
+
 impl Scan {
     fn shared(&self) -> &Materializer {
         &self.db.open.core.materializer
@@ -34,12 +57,12 @@ impl Scan {
 
     /// The columns asked for of these rows.
     pub(super) fn batch(&self, keys: &mut [KeyRows], values: ValueType) -> Result<RecordBatch> {
-        let rows = usize_of(keys.iter().map(KeyRows::len).fold(0, u64::saturating_add))?;
+        let lens = keys.iter().map(|key| usize_of(key.len())).collect::<Result<Vec<_>>>()?;
+        let rows = lens.iter().fold(0, |rows: usize, len| rows.saturating_add(*len));
         let pack = if keys.len() > 1 { pack_rows(keys) } else { PackRows::from([]) };
         let by_time = if keys.iter().any(KeyRows::sorts) {
             let stamps = self.column(keys, &pack, Column::Timestamps)?;
-            let lens = keys.iter().map(|key| usize_of(key.len())).collect::<Result<Vec<_>>>()?;
-            Some(time_order(&stamps, lens)?)
+            Some(time_order(&stamps, lens.iter().copied())?)
         } else {
             None
         };
@@ -47,7 +70,8 @@ impl Scan {
         for column in ScanColumn::ALL.into_iter().filter(|column| self.wants(*column)) {
             let column = match column {
                 ScanColumn::Key => {
-                    columns.push(self.indices(keys, rows)?);
+                    let runs = keys.iter().zip(&lens).map(|(key, len)| (key.place(), *len));
+                    columns.push(index_column(self.shared(), &self.keys.names, rows, runs)?);
                     continue;
                 }
                 ScanColumn::Timestamp => Column::Timestamps,
@@ -112,26 +136,6 @@ impl Scan {
         let sources: Vec<Source<'_>> =
             lie.iter().zip(&pieces).map(|(lies, pieces)| lies.source(pieces)).collect();
         read(&sources)
-    }
-
-    /// The column of keys: each row has the place of its key in the dictionary.
-    fn indices(&self, keys: &[KeyRows], rows: usize) -> Result<ArrayRef> {
-        let bytes = rows.checked_mul(4).ok_or(SynaError::OutOfMemory { bytes: u64::MAX })?;
-        let mut out = self.shared().pool.take(bytes)?;
-        let mut rest = out.as_mut_slice().as_chunks_mut::<4>().0;
-        for key in keys {
-            let len = usize_of(key.len())?.min(rest.len());
-            let (own, behind) = rest.split_at_mut(len);
-            // There are fewer keys than 2^31.
-            let place = i32::try_from(key.place()).unwrap_or(i32::MAX);
-            own.fill(place.to_le_bytes());
-            rest = behind;
-        }
-        self.shared().account(How::Copied, bytes as u64);
-        let indices = Int32Array::new(ScalarBuffer::new(out.into_buffer(), 0, rows), None);
-        let names = ArrayRef::clone(&self.keys.names);
-        let keys = DictionaryArray::<Int32Type>::try_new(indices, names).map_err(arrow_error)?;
-        Ok(Arc::new(keys))
     }
 
     /// Adds what a batch costs to the costs of its columns.

@@ -2,6 +2,7 @@
 
 mod batch;
 mod cursor;
+mod latest;
 mod stream;
 
 use std::fmt;
@@ -23,8 +24,10 @@ use crate::materialize::{
 
 use super::SynaDB;
 use super::core::Pinned;
+use batch::index_column;
 use cursor::{Cursor, Room};
 
+pub(super) use latest::latest_batch;
 pub use stream::ScanStream;
 
 /// The live points of all keys that match a pattern, as of one commit, to be read as Arrow arrays.
@@ -130,14 +133,18 @@ impl fmt::Debug for Scan {
 impl Keys {
     fn matching(pinned: &Pinned, pattern: &str) -> Result<Keys> {
         let names = pinned.view().keys(Some(&Glob::new(pattern)?));
+        let index = &pinned.generation.index;
+        let ids = names.iter().filter_map(|name| index.find(name)).collect();
+        Ok(Keys { ids, names: Keys::dictionary(&names)? })
+    }
+
+    fn dictionary(names: &[String]) -> Result<ArrayRef> {
         let len = names.iter().map(|name| name.len() as u64).sum();
         if len > BLOB_RUN_LEN_MAX || names.len() as u64 > BLOB_RUN_LEN_MAX {
             let what = "the dictionary of the keys of a scan";
             return Err(SynaError::BatchTooLarge { what, len, max: BLOB_RUN_LEN_MAX });
         }
-        let index = &pinned.generation.index;
-        let ids = names.iter().filter_map(|name| index.find(name)).collect();
-        Ok(Keys { ids, names: Arc::new(StringArray::from_iter_values(&names)) })
+        Ok(Arc::new(StringArray::from_iter_values(names)))
     }
 
     fn name(&self, place: usize) -> &str {
@@ -358,6 +365,12 @@ impl ScanColumn {
     }
 }
 
+/// The schema of batches with some of the columns.
+fn schema_of(wanted: [bool; 3], values: ValueType) -> SchemaRef {
+    let columns = ScanColumn::ALL.into_iter().zip(wanted).filter(|(_, wanted)| *wanted);
+    Arc::new(Schema::new(columns.map(|(column, _)| column.field(values)).collect::<Vec<_>>()))
+}
+
 /// Types.
 impl Scan {
     fn wants(&self, column: ScanColumn) -> bool {
@@ -365,8 +378,7 @@ impl Scan {
     }
 
     fn schema_of(&self, values: ValueType) -> SchemaRef {
-        let columns = ScanColumn::ALL.into_iter().filter(|column| self.wants(*column));
-        Arc::new(Schema::new(columns.map(|column| column.field(values)).collect::<Vec<_>>()))
+        schema_of(self.asked.columns, values)
     }
 
     /// Rows and bytes that a batch has room for.
@@ -386,8 +398,8 @@ impl Scan {
         if let Some(values) = self.values.get() {
             return Ok(*values);
         }
-        let none = Kinds { counts: [0; 5], ints_are_floats: true };
-        let kinds = if self.asked.as_type == AsType::Natural { self.kinds()? } else { none };
+        let natural = self.asked.as_type == AsType::Natural;
+        let kinds = if natural { self.kinds()? } else { Kinds::NONE };
         let values = ValueType::of(self.asked.as_type, &kinds);
         Ok(*self.values.get_or_init(|| values))
     }
@@ -398,7 +410,7 @@ impl Scan {
         const KEYS: usize = 64;
         /// About what looking at a key costs beside decoding, in bytes decoded meanwhile.
         const KEY_BYTES: u64 = 16 << 10;
-        let all = Mutex::new(Kinds { counts: [0; 5], ints_are_floats: true });
+        let all = Mutex::new(Kinds::NONE);
         let ids = &self.keys.ids;
         let places: Vec<usize> = (0..ids.len()).step_by(KEYS).collect();
         each(places, (ids.len() as u64).saturating_mul(KEY_BYTES), |first| {
