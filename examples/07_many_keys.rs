@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "an example prints")]
 
 use std::error::Error;
+use std::time::Duration;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
@@ -37,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!((table.num_rows(), table.num_columns()), (6, 4));
 
     // The same for a model: doubles in rows, no point older than ten minutes, gaps filled.
-    let tensor = frame.tolerance("10m".parse()?).fill(Fill::Last).tensor()?;
+    let tensor = frame.tolerance(Duration::from_secs(600)).fill(Fill::Last).tensor()?;
     println!("{} rows of {} columns", tensor.rows(), tensor.columns);
     assert_eq!(tensor.row(5), Some(&[18.0, 11.0, 21.0][..]));
 

@@ -13,7 +13,7 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
@@ -56,7 +56,7 @@ impl Asked {
             frame = frame.every(every(step));
         }
         match self.tolerance {
-            Some(micros) => frame.tolerance(every(micros)),
+            Some(micros) => frame.tolerance(Duration::from_micros(micros as u64)),
             None => frame,
         }
     }
@@ -133,7 +133,7 @@ fn asked() -> impl Strategy<Value = Asked> {
         range,
         proptest::option::of(1_i64..25),
         proptest::sample::select(&ALIGNS[..]),
-        proptest::option::of(1_i64..15),
+        proptest::option::of(0_i64..15),
         fill,
     )
         .prop_map(|(range, every, align, tolerance, fill)| Asked {
@@ -266,7 +266,7 @@ fn every_column_has_its_keys_type() {
     let mixed = [Atom::Int(1), Atom::Text("two".into()), Atom::Null];
     db.append_batch("mixed", &[1, 2, 3], Values::Atoms(&mixed)).unwrap();
     let keys = ["text", "float", "mixed", "int", "bytes"];
-    let table = db.frame(keys).unwrap().tolerance(every(1)).read().unwrap();
+    let table = db.frame(keys).unwrap().tolerance(Duration::from_micros(1)).read().unwrap();
     assert_eq!(times_of(&table), [1, 2, 3]);
     let column = |name: &str| atoms_of(table.column_by_name(name).unwrap());
     assert_eq!(column("float"), [Atom::Float(1.5), Atom::Float(2.5), Atom::Float(2.5)]);

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, TimestampMicrosecondType};
@@ -68,14 +69,17 @@ const TENSOR_TASK_BYTES: usize = 1 << 20;
 /// [`range`](Frame::range) only the blocks that its rows can see are read.
 ///
 /// ```
-/// use synadb::{Align, Fill, SynaDB};
+/// use std::time::Duration;
+///
+/// use synadb::{Fill, SynaDB};
 ///
 /// # fn main() -> synadb::Result<()> {
 /// let db = SynaDB::in_memory()?;
 /// let minute = 60_000_000;
 /// db.append_batch("temp", &[0, 10 * minute, 20 * minute], &[39.0, 38.5, 38.0][..])?;
 /// db.append_batch("wind", &[5 * minute, 25 * minute], &[12_i64, 14][..])?;
-/// let frame = db.frame(["temp", "wind"])?.every("10m".parse()?).tolerance("10m".parse()?);
+/// let frame = db.frame(["temp", "wind"])?.every("10m".parse()?);
+/// let frame = frame.tolerance(Duration::from_secs(600));
 /// let table = frame.read()?; // timestamp; temp: Float64; wind: Int64
 /// assert_eq!((table.num_rows(), table.num_columns()), (4, 3));
 /// let tensor = frame.fill(Fill::Last).tensor()?;
@@ -98,7 +102,7 @@ struct Asked {
     times: Option<Range<i64>>,
     every: Option<Every>,
     align: Align,
-    tolerance: Option<Every>,
+    tolerance: Option<Duration>,
     fill: Fill,
     as_type: AsType,
     on_mismatch: OnMismatch,
@@ -215,11 +219,12 @@ impl Frame {
         self.ask(|asked| asked.align = align)
     }
 
-    /// Rows see no point that is further away than this (exactly as far is near enough), in
-    /// whatever direction. The point that the alignment picks is the one that is looked at: if it
-    /// is too far, no other takes its place. Default: any distance.
+    /// Rows see no point that is further away than this, in whatever direction; exactly as far is
+    /// near enough, so that zero asks for points at the very times of the rows. Counted in whole
+    /// microseconds. The point that the alignment picks is the one that is looked at: if it is too
+    /// far, no other takes its place. Default: any distance.
     #[must_use]
-    pub fn tolerance(self, tolerance: Every) -> Self {
+    pub fn tolerance(self, tolerance: Duration) -> Self {
         self.ask(|asked| asked.tolerance = Some(tolerance))
     }
 
@@ -450,7 +455,8 @@ impl Frame {
         let batch = points.read()?;
         let stamps = batch.column(0).as_primitive::<TimestampMicrosecondType>().values();
         let array = batch.column(1);
-        let tolerance = self.asked.tolerance.map(|most| most.micros().unsigned_abs());
+        let micros = |most: Duration| u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
+        let tolerance = self.asked.tolerance.map(micros);
         let mut seen = rows_seen(times, stamps, self.asked.align, tolerance)?;
         if self.asked.fill == Fill::Last {
             let is_null = |row: u64| usize::try_from(row).is_ok_and(|row| array.is_null(row));

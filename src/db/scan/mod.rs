@@ -57,8 +57,9 @@ pub use stream::ScanStream;
 /// [`batch_size`](Scan::batch_size) rows, decoded by several threads where that pays; the columns of such
 /// a batch stay in the column cache, and the next scan of the same rows points there. A history
 /// that fills batches of its own leaves as [`History`](crate::History) leaves it: mapped where the
-/// file has it as Arrow wants it. A stream holds one batch, the names of the keys, and where the
-/// rows of one key lie. Of each chunk that holds a live point of these keys the header is read
+/// file has it as Arrow wants it. A stream holds one batch, the names of all keys, and where the
+/// rows of the keys of one batch lie: about half a KiB a key, which counts among the bytes of the
+/// batch. Of each chunk that holds a live point of these keys the header is read
 /// once, unless a type is asked for and its times lie outside of [`range`](Scan::range).
 #[derive(Clone)]
 pub struct Scan {
