@@ -273,6 +273,25 @@ pub enum SynaError {
         /// Number of values.
         values: usize,
     },
+    /// A frame would have more cells than one may have.
+    #[error(
+        "a frame of {rows} rows and {columns} keys has more than {max} cells: take a longer step, a \
+         shorter range or fewer keys"
+    )]
+    FrameTooLarge {
+        /// Rows asked for.
+        rows: u64,
+        /// Keys asked for.
+        columns: u64,
+        /// Cells at most.
+        max: u64,
+    },
+    /// A key is named twice where each may be named once.
+    #[error("key {key:?} is named twice")]
+    DuplicateKey {
+        /// The key.
+        key: String,
+    },
     /// The key has no point (it never had one, or it was deleted).
     #[error("there is no key {key:?}")]
     KeyNotFound {
@@ -468,6 +487,8 @@ impl SynaError {
             SynaError::ValueTooLarge { .. } => "ValueTooLarge",
             SynaError::BatchTooLarge { .. } => "BatchTooLarge",
             SynaError::ColumnTooLarge { .. } => "ColumnTooLarge",
+            SynaError::FrameTooLarge { .. } => "FrameTooLarge",
+            SynaError::DuplicateKey { .. } => "DuplicateKey",
             SynaError::ColumnNotFound { .. } => "ColumnNotFound",
             SynaError::DuplicateColumn { .. } => "DuplicateColumn",
             SynaError::UnsupportedColumn { .. } => "UnsupportedColumn",
@@ -521,6 +542,8 @@ pub fn one_of_each() -> Vec<SynaError> {
         SynaError::ValueTooLarge { len: 2, max: 1 },
         SynaError::BatchTooLarge { what: "a chunk", len: 2, max: 1 },
         SynaError::ColumnTooLarge { key: key(), bytes: 2, max: 1 },
+        SynaError::FrameTooLarge { rows: 2, columns: 2, max: 1 },
+        SynaError::DuplicateKey { key: key() },
         SynaError::ColumnNotFound { column: "key".to_owned(), option: "key_column", found: vec![] },
         SynaError::DuplicateColumn { column: "key".to_owned() },
         SynaError::UnsupportedColumn { column: "key".to_owned(), found: DataType::Int8, what: "keys are texts" },

@@ -14,11 +14,14 @@ use synadb::{
     SynaError, VerifyReport, WriteOptions,
 };
 
+use crate::batch::Batch;
 use crate::errors::Raise;
 use crate::follow::Follower;
+use crate::frame::{self, Frame};
 use crate::history::{Asked, History};
 use crate::input;
-use crate::snapshot::Snapshot;
+use crate::scan::{self, Scan};
+use crate::snapshot::{Snapshot, View};
 use crate::sugar;
 use crate::time::{datetime_of, stamp_of, stamp_or_now};
 use crate::value::{atom_of, value_of};
@@ -119,6 +122,11 @@ pub(crate) struct Database {
 impl Database {
     pub(crate) fn reading(db: SynaDB) -> Database {
         Database { source: Source::new(db, false), mode: "r" }
+    }
+
+    /// The newest commit.
+    fn view(&self, py: Python<'_>) -> PyResult<View> {
+        Ok(View::new(self.source.clone(), self.ask(py, SynaDB::snapshot)?))
     }
 
     /// Asks something that does not take long.
@@ -573,8 +581,7 @@ impl Database {
 
     /// A view of the newest commit that never changes.
     fn snapshot(&self, py: Python<'_>) -> PyResult<Snapshot> {
-        let snapshot = self.ask(py, SynaDB::snapshot)?;
-        Ok(Snapshot::new(self.source.clone(), snapshot))
+        self.view(py).map(Snapshot::new)
     }
 
     /// A read-only handle on the same file, also in a forked child.
@@ -597,6 +604,59 @@ impl Database {
         timeout: Option<f64>,
     ) -> PyResult<Follower> {
         Follower::new(py, &self.source, keys, start, timeout)
+    }
+
+    /// The latest point of every key that matches, as columns.
+    #[pyo3(signature = (pattern = "*"))]
+    fn latest(&self, py: Python<'_>, pattern: &str) -> PyResult<Batch> {
+        let pattern = pattern.to_owned();
+        self.wait(py, move |db| db.latest_batch(&pattern)).map(Batch::new)
+    }
+
+    /// The histories of all keys that match, as one Arrow stream.
+    #[pyo3(signature = (pattern = "*", *, start = None, end = None, columns = None,
+        batch_size = None, as_type = None, on_mismatch = "raise", order = "append"))]
+    #[expect(clippy::too_many_arguments, reason = "what can be asked of a scan, by its names")]
+    fn scan(
+        &self,
+        py: Python<'_>,
+        pattern: &str,
+        start: Option<&Bound<'_, PyAny>>,
+        end: Option<&Bound<'_, PyAny>>,
+        columns: Option<Vec<String>>,
+        batch_size: Option<usize>,
+        as_type: Option<&str>,
+        on_mismatch: &str,
+        order: &str,
+    ) -> PyResult<Scan> {
+        let asked = scan::Asked::of(
+            start, end, columns, batch_size, as_type, on_mismatch, order,
+        )?;
+        Scan::new(py, self.view(py)?, pattern.to_owned(), asked)
+    }
+
+    /// Many keys side by side on one axis of time.
+    #[pyo3(signature = (keys, *, every = None, start = None, end = None, align = "backward",
+        fill = None, tolerance = None, as_type = None, on_mismatch = "raise"))]
+    #[expect(clippy::too_many_arguments, reason = "what can be asked of a frame, by its names")]
+    fn frame(
+        &self,
+        py: Python<'_>,
+        keys: &Bound<'_, PyAny>,
+        every: Option<&Bound<'_, PyAny>>,
+        start: Option<&Bound<'_, PyAny>>,
+        end: Option<&Bound<'_, PyAny>>,
+        align: &str,
+        fill: Option<&Bound<'_, PyAny>>,
+        tolerance: Option<&Bound<'_, PyAny>>,
+        as_type: Option<&str>,
+        on_mismatch: &str,
+    ) -> PyResult<Frame> {
+        let keys = frame::Keys::of(keys)?;
+        let asked = frame::Asked::of(
+            every, (start, end), align, fill, tolerance, as_type, on_mismatch,
+        )?;
+        Frame::new(py, self.view(py)?, keys, asked)
     }
 
     /// Hands everything appended so far to the operating system.

@@ -165,7 +165,12 @@ fn class_and_facts(error: &SynaError, facts: &Bound<'_, PyDict>) -> PyResult<&'s
             "CursorLostError"
         }
         SynaError::EmptyKey | SynaError::KeyTooLong { .. } => "InvalidKeyError",
-        SynaError::ValueTooLarge { max, .. }
+        SynaError::DuplicateKey { key } => {
+            facts.set_item("key", key)?;
+            "InvalidKeyError"
+        }
+        SynaError::FrameTooLarge { max, .. }
+        | SynaError::ValueTooLarge { max, .. }
         | SynaError::BatchTooLarge { max, .. }
         | SynaError::ColumnTooLarge { max, .. } => {
             facts.set_item("max", max)?;

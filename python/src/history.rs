@@ -60,7 +60,7 @@ impl Cut {
 }
 
 /// Times from `start` on, before `end`; without an end, also the last one there is.
-fn times(start: Option<i64>, end: Option<i64>) -> Range<i64> {
+pub(crate) fn times(start: Option<i64>, end: Option<i64>) -> Range<i64> {
     start.unwrap_or(i64::MIN)..end.unwrap_or(i64::MAX)
 }
 
@@ -162,7 +162,7 @@ fn rows_of(rows: &Bound<'_, PyAny>, len: u64) -> PyResult<(u64, u64)> {
     Ok((start as u64, (start + count) as u64))
 }
 
-fn as_type_of(name: &str) -> PyResult<AsType> {
+pub(crate) fn as_type_of(name: &str) -> PyResult<AsType> {
     AsType::from_name(name).ok_or_else(|| {
         PyValueError::new_err(format!(
             "as_type={name:?}: it is one of natural, struct, float, int, text, bytes, union"
@@ -170,13 +170,13 @@ fn as_type_of(name: &str) -> PyResult<AsType> {
     })
 }
 
-fn on_mismatch_of(name: &str) -> PyResult<OnMismatch> {
+pub(crate) fn on_mismatch_of(name: &str) -> PyResult<OnMismatch> {
     OnMismatch::from_name(name).ok_or_else(|| {
         PyValueError::new_err(format!("on_mismatch={name:?}: it is one of raise, null, skip"))
     })
 }
 
-fn order_of(name: &str) -> PyResult<Order> {
+pub(crate) fn order_of(name: &str) -> PyResult<Order> {
     match name {
         "append" => Ok(Order::Append),
         "time" => Ok(Order::Time),
@@ -441,8 +441,7 @@ impl History {
 
     /// The values as doubles in memory of their own, for `to_torch`.
     fn _owned_floats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let tensor = self.ask(py, synadb::History::floats)?;
-        memory::Memory::own_array(py, tensor, "<f8")
+        memory::Memory::tensor_array(py, self.ask(py, synadb::History::tensor)?)
     }
 
     /// The values as a `torch.Tensor`.
@@ -559,7 +558,7 @@ fn number<'py>(py: Python<'py>, number: Option<Number>) -> PyResult<Bound<'py, P
     })
 }
 
-fn explain_record<'py>(
+pub(crate) fn explain_record<'py>(
     py: Python<'py>,
     explain: &synadb::Explain,
 ) -> PyResult<Bound<'py, PyAny>> {

@@ -16,9 +16,11 @@ mod database;
 mod dlpack;
 mod errors;
 mod follow;
+mod frame;
 mod history;
 mod input;
 mod memory;
+mod scan;
 mod snapshot;
 mod sugar;
 mod time;
@@ -42,7 +44,11 @@ mod _synadb {
     #[pymodule_export]
     use super::follow::Follower;
     #[pymodule_export]
+    use super::frame::Frame;
+    #[pymodule_export]
     use super::history::History;
+    #[pymodule_export]
+    use super::scan::Scan;
     #[pymodule_export]
     use super::snapshot::Snapshot;
     #[pymodule_export]

@@ -48,6 +48,13 @@ impl Memory {
         Memory { buffer, typestr, len, read_only: false }.array(py)
     }
 
+    /// A tensor, which is nobody else's, as a NumPy array that may be written.
+    pub(crate) fn tensor_array(py: Python<'_>, tensor: synadb::Tensor) -> PyResult<Bound<'_, PyAny>> {
+        let values = tensor.into_buffer();
+        let (len, buffer) = (values.len(), values.into_inner());
+        Memory { buffer, typestr: "<f8", len, read_only: false }.array(py)
+    }
+
     fn array(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
         let memory = Bound::new(py, self)?;
         py.import(intern!(py, "numpy"))?.call_method1(intern!(py, "asarray"), (memory,))

@@ -42,7 +42,7 @@ class TypeMismatchError(SynaError, TypeError):
 
 
 class InvalidKeyError(SynaError, ValueError):
-    """A key is empty or has more than 65,535 bytes."""
+    """A key is empty, has more than 65,535 bytes, or is named twice where it may be named once."""
 
 
 class InvalidOptionError(SynaError, ValueError):

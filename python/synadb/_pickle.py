@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._synadb import History, Snapshot, SynaDB
+from ._synadb import History, Scan, Snapshot, SynaDB
 
 
 def database(path: str, cursor: str) -> SynaDB:
@@ -17,3 +17,21 @@ def snapshot(path: str, cursor: str) -> Snapshot:
 
 def history(path: str, cursor: str, key: str, asked: Any) -> History:
     return SynaDB._open_at(path, cursor)._history_again(key, asked)
+
+
+def scan(path: str, cursor: str, pattern: str, asked: Any) -> Scan:
+    start, end, columns, batch_size, (as_type, on_mismatch, order) = asked
+    return (
+        SynaDB._open_at(path, cursor)
+        .snapshot()
+        .scan(
+            pattern,
+            start=start,
+            end=end,
+            columns=columns,
+            batch_size=batch_size,
+            as_type=as_type,
+            on_mismatch=on_mismatch,
+            order=order,
+        )
+    )

@@ -299,11 +299,19 @@ class SynaDB:
         every: Every | None = None,
         start: Stamp | None = None,
         end: Stamp | None = None,
-        fill: Literal["null", "last", "linear"] = "null",
+        align: Literal["backward", "forward", "nearest"] = "backward",
+        fill: Literal["last"] | int | float | None = None,
         tolerance: Every | None = None,
+        as_type: AsType | None = None,
         on_mismatch: OnMismatch = "raise",
     ) -> Frame:
-        """Many keys side by side on one axis of time: a row each moment, a column each key."""
+        """Many keys side by side on one axis of time: a row each moment, a column each key.
+
+        `keys` is a pattern, or the keys in the order of the columns. Rows are a step of `every` apart, or at
+        every timestamp that any of the keys has. A row sees of each key the point at or before it (`align`),
+        not further away than `tolerance`; where it sees none, or a null, `fill` stands: null, the "last" value
+        above, or a number. Raises KeyNotFoundError, InvalidKeyError for a key named twice, TooLargeError.
+        """
 
     def snapshot(self) -> Snapshot:
         """A view of the newest commit that never changes."""
@@ -452,8 +460,10 @@ class Snapshot:
         every: Every | None = None,
         start: Stamp | None = None,
         end: Stamp | None = None,
-        fill: Literal["null", "last", "linear"] = "null",
+        align: Literal["backward", "forward", "nearest"] = "backward",
+        fill: Literal["last"] | int | float | None = None,
         tolerance: Every | None = None,
+        as_type: AsType | None = None,
         on_mismatch: OnMismatch = "raise",
     ) -> Frame:
         """Many keys side by side as of this commit, as `SynaDB.frame`."""
@@ -673,6 +683,16 @@ class Scan:
     ) -> Scan:
         """The same scan of fewer times or columns."""
 
+    def __bool__(self) -> bool:
+        """True, also without rows."""
+
+    @property
+    def type(self) -> str | None:
+        """The Arrow type of the values, as text; None if they were not asked for."""
+
+    def _only(self, key: str, as_type: str) -> Scan: ...
+    def _batches(self) -> Iterator[Batch]: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
     def lazy(self) -> Any:
         """As a `polars.LazyFrame`.
 

@@ -22,6 +22,7 @@ mod get;
 mod history;
 mod ingest;
 mod long;
+mod many;
 mod memory;
 mod newcomer;
 mod open;
@@ -68,6 +69,7 @@ const GROUPS: &[&Group] = &[
     &ingest::BULK,
     &ingest::BATCHES,
     &ingest::ARRIVAL,
+    &many::SCAN,
 ];
 
 const USAGE: &str = "\
