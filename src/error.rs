@@ -425,7 +425,9 @@ pub enum CellFault {
     #[error("the timestamp is finer than a microsecond: set `floor` to round it down")]
     FineTimestamp,
     /// A timestamp is beyond the years that microseconds in 64 bits reach.
-    #[error("the timestamp is out of range: microseconds reach 292,000 years before and after 1970")]
+    #[error(
+        "the timestamp is out of range: microseconds reach 292,000 years before and after 1970"
+    )]
     TimestampOutOfRange,
     /// An unsigned integer is above 2^63 - 1.
     #[error("the integer {value} is above 9223372036854775807: cast the column to float or text")]

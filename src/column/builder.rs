@@ -826,6 +826,37 @@ mod tests {
         points
     }
 
+    /// Columns in the memory of whoever brought them are the same chunk as copies of them.
+    #[test]
+    fn shared_columns_are_the_chunk_that_copies_would_be() {
+        for rows in [1, 7, 8, 9, 8_192, 8_193, 20_001] {
+            let timestamps: Vec<i64> = (0..rows + 2).map(|row| row * row % 1_000).collect();
+            let floats: Vec<f64> = timestamps.iter().map(|t| 1.0 / *t as f64).collect();
+            let len = timestamps.len() - 2;
+            let stamps = ScalarBuffer::from(timestamps.clone()).slice(1, len);
+            let ints = NumberBuffer::Ints(ScalarBuffer::from(timestamps.clone()).slice(2, len));
+            let values = NumberBuffer::Floats(ScalarBuffer::from(floats.clone()).slice(2, len));
+            for policy in [Policy::RAW, Policy::FAST] {
+                let (t, f, i) = (&timestamps[1..=len], &floats[2..], &timestamps[2..]);
+                for (shared, copied) in [
+                    (&values, EncodedChunk::from_floats(t, f, policy, 1 << 30).unwrap()),
+                    (&ints, EncodedChunk::from_ints(t, i, policy, 1 << 30).unwrap()),
+                ] {
+                    let mut chunk =
+                        EncodedChunk::from_buffers(&stamps, shared, policy, 1 << 30).unwrap();
+                    assert_eq!(chunk.header(), copied.header());
+                    assert_eq!(chunk.header_bytes(), copied.header_bytes());
+                    let mut data = Vec::new();
+                    for columns in chunk.take_data() {
+                        data.resize(data.len().next_multiple_of(DATA_ALIGN), 0);
+                        data.extend_from_slice(&columns);
+                    }
+                    assert!(data == copied.data(), "{rows} rows");
+                }
+            }
+        }
+    }
+
     #[test]
     fn columns_are_aligned_wherever_the_entry_is() {
         let mut chunk =

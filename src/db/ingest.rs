@@ -11,9 +11,8 @@ use crate::ingest::{Cell, Form, Series, Staging, Table, Taken, WriteOptions, Wri
 use crate::materialize;
 
 use super::core::Core;
-use super::values::CHUNK_ROWS_MIN;
 use super::write::{Commit, NumberPut, Op, PutValue};
-use super::{Run, SynaDB, ops_of_points, ops_of_run};
+use super::{CHUNK_ROWS_MIN, Run, SynaDB, ops_of_points, ops_of_run};
 
 /// Writing Arrow.
 ///

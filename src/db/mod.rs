@@ -11,6 +11,7 @@ mod open;
 mod opens;
 mod read;
 mod reader_side;
+mod run;
 mod scan;
 mod series;
 mod snapshot;
@@ -50,7 +51,7 @@ pub use values::Values;
 pub(crate) use self::core::{Core, Generation, Pinned, WriterSide};
 pub(crate) use open::no_slot;
 pub(crate) use opens::{also_known_as, no_longer};
-pub(crate) use values::{CHUNK_ROWS_MIN, Run, ops_of_points, ops_of_run};
+pub(crate) use run::{CHUNK_ROWS_MIN, Run, ops_of_points, ops_of_run};
 pub(crate) use write::{Commit, Op, PutValue};
 
 use opens::Open;

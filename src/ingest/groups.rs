@@ -50,7 +50,11 @@ impl Groups {
             let start = end;
             end = end.saturating_add(*place);
             *place = start;
-            rows.push(if side_by_side { Rows::Range(start..end) } else { Rows::Picked(start..end) });
+            rows.push(if side_by_side {
+                Rows::Range(start..end)
+            } else {
+                Rows::Picked(start..end)
+            });
         }
         if side_by_side {
             return Groups { rows, order: Vec::new() };

@@ -12,7 +12,7 @@ use arrow_array::types::{
     ArrowDictionaryKeyType, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
     UInt32Type, UInt64Type,
 };
-use arrow_array::{Array, ArrayAccessor, DictionaryArray};
+use arrow_array::{Array, ArrayAccessor, DictionaryArray, GenericStringArray, OffsetSizeTrait};
 use arrow_buffer::ArrowNativeType;
 use arrow_schema::DataType;
 
@@ -66,8 +66,8 @@ impl<'a> Keys<'a> {
         }
         let mut distinct = Distinct { place, names: Vec::new(), codes: HashMap::default() };
         let (codes, runs) = match array.data_type() {
-            DataType::Utf8 => of_texts(array.as_string::<i32>(), &mut distinct)?,
-            DataType::LargeUtf8 => of_texts(array.as_string::<i64>(), &mut distinct)?,
+            DataType::Utf8 => of_offsets(array.as_string::<i32>(), &mut distinct)?,
+            DataType::LargeUtf8 => of_offsets(array.as_string::<i64>(), &mut distinct)?,
             DataType::Utf8View => of_texts(array.as_string_view(), &mut distinct)?,
             DataType::Dictionary(key, _) => match key.as_ref() {
                 DataType::Int8 => of_dictionary::<Int8Type>(array, &mut distinct)?,
@@ -88,6 +88,44 @@ impl<'a> Keys<'a> {
 
 fn unfit(place: &Place<'_>) -> crate::SynaError {
     place.unfit("a column of keys holds texts, as they are or in a dictionary: cast it")
+}
+
+/// Whether two keys are the same. Most have 8 to 16 bytes, for which no call is worth its time.
+#[inline]
+fn is_same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    if one.len() != other.len() {
+        return false;
+    }
+    if one.len() > 16 {
+        return one == other;
+    }
+    match (one.first_chunk::<8>(), other.first_chunk::<8>()) {
+        (Some(a), Some(b)) => a == b && one.last_chunk::<8>() == other.last_chunk::<8>(),
+        _ => one == other,
+    }
+}
+
+/// As [`of_texts`], for texts that lie one after the other: that all are the same is seen by
+/// comparing them with themselves, moved on by one.
+fn of_offsets<'a, O: OffsetSizeTrait>(
+    texts: &'a GenericStringArray<O>,
+    distinct: &mut Distinct<'a, '_>,
+) -> Result<(Vec<u32>, usize)> {
+    let offsets = texts.value_offsets();
+    if let ([first, second, ..], Some(last)) = (offsets, offsets.last()) {
+        let (first, second, last) = (first.as_usize(), second.as_usize(), last.as_usize());
+        let len = second.saturating_sub(first);
+        let data = texts.value_data();
+        let (early, late) = (data.get(first..last.saturating_sub(len)), data.get(second..last));
+        let steps = offsets.iter().zip(offsets.iter().skip(1));
+        let differ = |d, (a, b): (&O, &O)| d | (b.as_usize().wrapping_sub(a.as_usize()) != len);
+        if early.is_some() && early == late && !steps.fold(false, differ) {
+            distinct.code(0, texts.value(0))?;
+            return Ok((Vec::new(), 1));
+        }
+    }
+    of_texts(texts, distinct)
 }
 
 /// Codes of texts, and the number of runs of equal ones.
@@ -112,7 +150,7 @@ fn of_texts<'a>(
     for row in change..rows {
         let name = texts.value(row);
         let expected = follows.get(last as usize).copied().unwrap_or(0);
-        let code = if distinct.names.get(expected as usize) == Some(&name) {
+        let code = if distinct.names.get(expected as usize).is_some_and(|n| is_same(n, name)) {
             expected
         } else {
             let code = distinct.code(row, name)?;

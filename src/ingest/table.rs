@@ -1,6 +1,7 @@
 //! A record batch as points of keys.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ops::Range;
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
@@ -130,12 +131,17 @@ impl<'a> Table<'a> {
         let times = times::read(times, &times_at, options.floor)?;
         let rows = batch.num_rows();
         let (mut columns, mut series) = (Vec::new(), Vec::new());
-        for field in batch.schema_ref().fields() {
+        let mut names = HashSet::new();
+        for (field, values) in batch.schema_ref().fields().iter().zip(batch.columns()) {
             let name = field.name();
             if *name == options.time_column {
                 continue;
             }
-            let (values, place) = find(name, "prefix")?;
+            if !names.insert(name) {
+                return Err(SynaError::DuplicateColumn { column: name.clone() });
+            }
+            let place =
+                Place { column: name, data_type: field.data_type(), first_row, value_size_max };
             let key = format!("{}{name}", options.prefix);
             match key.len() {
                 0 => return Err(place.fault(0, CellFault::EmptyKey)),
@@ -196,9 +202,8 @@ impl<'a> Table<'a> {
         series: &'t Series<'a>,
     ) -> impl Iterator<Item = (i64, Cell<'t>)> {
         let column = self.columns.get(series.column);
-        self.row_numbers(&series.rows).filter_map(move |row| {
-            Some((self.times.get(row).copied()?, column?.cell(row)))
-        })
+        self.row_numbers(&series.rows)
+            .filter_map(move |row| Some((self.times.get(row).copied()?, column?.cell(row))))
     }
 
     /// The points of a key. They are not copied if they are numbers of one kind side by side.

@@ -122,8 +122,7 @@ impl Column {
             }
             DataType::Dictionary(..) => {
                 let dictionary = array.as_any_dictionary();
-                let plain =
-                    arrow_select::take::take(dictionary.values(), dictionary.keys(), None);
+                let plain = arrow_select::take::take(dictionary.values(), dictionary.keys(), None);
                 let plain = plain.map_err(crate::SynaError::arrow)?;
                 return match plain.data_type() {
                     // Nobody makes dictionaries of dictionaries, and their depth has no end.
@@ -167,9 +166,9 @@ impl Column {
         }
         match &self.cells {
             Cells::Nulls => NULL,
-            Cells::Floats(values) => values
-                .get(row)
-                .map_or(NULL, |value| Cell::Number(AtomKind::Float, value.to_bits())),
+            Cells::Floats(values) => {
+                values.get(row).map_or(NULL, |value| Cell::Number(AtomKind::Float, value.to_bits()))
+            }
             Cells::Ints(values) => values
                 .get(row)
                 .map_or(NULL, |value| Cell::Number(AtomKind::Int, value.cast_unsigned())),
@@ -292,15 +291,13 @@ fn kinds_of_rows(
         found.push(match names.cell(row) {
             _ if array.is_null(row) => AtomKind::Null,
             Cell::Number(AtomKind::Null, _) => AtomKind::Null,
-            Cell::Text(name) => {
-                match AtomKind::ALL.into_iter().find(|kind| kind.name() == name) {
-                    Some(kind) => kind,
-                    None => {
-                        let fault = CellFault::UnknownKind { kind: name.to_owned() };
-                        return Err(place.fault(row, fault));
-                    }
+            Cell::Text(name) => match AtomKind::ALL.into_iter().find(|kind| kind.name() == name) {
+                Some(kind) => kind,
+                None => {
+                    let fault = CellFault::UnknownKind { kind: name.to_owned() };
+                    return Err(place.fault(row, fault));
                 }
-            }
+            },
             Cell::Number(..) | Cell::Bytes(_) => return Err(unfit(place)),
         });
     }

@@ -225,7 +225,7 @@ impl LogWriter {
         let mut len = 0_usize;
         for columns in chunk.take_data() {
             let gap = len.next_multiple_of(DATA_ALIGN) - len;
-            self.buffer.extend((0..gap).map(|_| 0));
+            self.buffer.resize(self.buffer.len() + gap, 0);
             len += gap + columns.len();
             if columns.len() <= COPIED_MAX {
                 self.buffer.extend_from_slice(&columns);
