@@ -202,7 +202,7 @@ pub(crate) fn item_of<'py>(
     array: &ArrayRef,
     row: usize,
 ) -> PyResult<Bound<'py, PyAny>> {
-    if array.is_null(row) {
+    if array.is_null(row) || *array.data_type() == DataType::Null {
         return Ok(py.None().into_bound(py));
     }
     Ok(match array.data_type() {

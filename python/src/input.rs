@@ -24,10 +24,10 @@ use synadb::{Atom, SynaDB, SynaError, WriteOptions};
 
 use crate::errors::Raise;
 use crate::memory::foreign;
-use crate::time::{now, out_of_range, stamp_of};
+use crate::time::{Unit, nat_error, now, stamp_of};
+use crate::sugar;
 use crate::value::atom_of;
 use crate::wait::long_fed;
-use crate::sugar;
 
 /// Values as they came.
 enum Values {
@@ -406,42 +406,23 @@ fn stamps_of_numpy(array: &Bound<'_, PyAny>, floor: bool) -> PyResult<Stamps> {
             return Err(PyTypeError::new_err(format!("{dtype} is no type of timestamps")));
         }
     }
-    let numpy = py.import(intern!(py, "numpy"))?;
-    let dtype = array.getattr(intern!(py, "dtype"))?;
-    let unit = numpy.call_method1(intern!(py, "datetime_data"), (dtype,))?;
-    let (unit, count): (String, i64) = unit.extract()?;
-    // Coarser units are exact in seconds, finer ones in none of Arrow's; both are rare.
-    let (array, unit) = match unit.as_str() {
-        "s" | "ms" | "us" | "ns" if count == 1 => (array.clone(), unit.as_str()),
-        "ps" | "fs" | "as" if !floor => {
-            let micros = array.call_method1(intern!(py, "astype"), ("datetime64[us]",))?;
-            let same = numpy.call_method1(intern!(py, "array_equal"), (&micros, array))?;
-            if !same.is_truthy()? {
-                return Err(bad_stamp(0, synadb::CellFault::FineTimestamp)).raise();
-            }
-            (micros, "us")
-        }
-        "ps" | "fs" | "as" => {
-            (array.call_method1(intern!(py, "astype"), ("datetime64[us]",))?, "us")
-        }
-        "ms" | "us" | "ns" => {
-            let target = format!("datetime64[{unit}]");
-            (array.call_method1(intern!(py, "astype"), (target,))?, unit.as_str())
-        }
-        "generic" => return Err(PyValueError::new_err("NaT is no timestamp")),
-        _ => (array.call_method1(intern!(py, "astype"), ("datetime64[s]",))?, "s"),
-    };
+    let native = array.getattr(intern!(py, "dtype"))?.call_method1("newbyteorder", ("=",))?;
+    let array = array.call_method1(intern!(py, "astype"), (native,))?;
+    let (unit, array) = Unit::of(&array)?;
     let ints = array.call_method1(intern!(py, "view"), ("i8",))?;
     let ints = ScalarBuffer::<i64>::from(numbers(&ints, "<i8")?);
     if py.detach(|| ints.contains(&i64::MIN)) {
-        return Err(PyValueError::new_err("NaT is no timestamp"));
+        return Err(nat_error());
     }
-    Ok(Stamps::Array(match unit {
-        "s" => Arc::new(TimestampSecondArray::new(ints, None)),
-        "ms" => Arc::new(TimestampMillisecondArray::new(ints, None)),
-        "ns" => Arc::new(TimestampNanosecondArray::new(ints, None)),
-        "us" => Arc::new(TimestampMicrosecondArray::new(ints, None)),
-        _ => return Err(out_of_range()),
+    Ok(Stamps::Array(match unit.of_arrow() {
+        Some(TimeUnit::Second) => Arc::new(TimestampSecondArray::new(ints, None)),
+        Some(TimeUnit::Millisecond) => Arc::new(TimestampMillisecondArray::new(ints, None)),
+        Some(TimeUnit::Microsecond) => Arc::new(TimestampMicrosecondArray::new(ints, None)),
+        Some(TimeUnit::Nanosecond) => Arc::new(TimestampNanosecondArray::new(ints, None)),
+        None => {
+            let micros = ints.iter().map(|count| unit.micros(*count, floor));
+            return Ok(Stamps::Micros(micros.collect::<PyResult<Vec<i64>>>()?));
+        }
     }))
 }
 

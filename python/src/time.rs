@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use arrow_schema::TimeUnit;
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -113,7 +114,7 @@ fn of_datetime(stamp: &Bound<'_, PyAny>, floor: bool) -> PyResult<i64> {
         part(intern!(py, "seconds"))?,
         part(intern!(py, "microseconds"))?,
     ) else {
-        return Err(PyValueError::new_err("NaT is no timestamp"));
+        return Err(nat_error());
     };
     // Of pandas' Timestamp.
     if part(intern!(py, "nanoseconds"))?.is_some_and(|nanos| nanos != 0) && !floor {
@@ -123,29 +124,86 @@ fn of_datetime(stamp: &Bound<'_, PyAny>, floor: bool) -> PyResult<i64> {
     of_days.and_then(|all| all.checked_add(seconds * 1_000_000 + micros)).ok_or_else(out_of_range)
 }
 
-fn of_datetime64(stamp: &Bound<'_, PyAny>, floor: bool) -> PyResult<i64> {
-    let py = stamp.py();
-    let as_type = intern!(py, "astype");
-    let cast = stamp.call_method1(as_type, ("datetime64[us]",))?;
-    let micros: i64 = cast.call_method1(as_type, ("int64",))?.extract()?;
-    if micros == i64::MIN {
-        return Err(PyValueError::new_err("NaT is no timestamp"));
+/// A unit of NumPy's as a fraction of microseconds. Years and months have no length.
+#[derive(Clone, Copy)]
+pub(crate) struct Unit {
+    up: i128,
+    down: i128,
+}
+
+impl Unit {
+    /// The unit of a dtype, and what has it: the scalar or array itself, or one of days for years and
+    /// months.
+    pub(crate) fn of<'py>(object: &Bound<'py, PyAny>) -> PyResult<(Unit, Bound<'py, PyAny>)> {
+        let py = object.py();
+        let numpy = py.import(intern!(py, "numpy"))?;
+        let dtype = object.getattr(intern!(py, "dtype"))?;
+        let data = numpy.call_method1(intern!(py, "datetime_data"), (dtype,))?;
+        let (name, count): (String, i128) = data.extract()?;
+        let (up, down) = match name.as_str() {
+            "Y" | "M" => {
+                // Counted in days, years that a datetime64 can tell may be too many.
+                let counts = object.call_method1(intern!(py, "astype"), ("int64",))?;
+                let far = numpy.call_method1(intern!(py, "abs"), (counts,))?.gt(1_000_000)?;
+                let far = numpy.call_method1(intern!(py, "any"), (far,))?;
+                let nat = numpy.call_method1(intern!(py, "isnat"), (object,))?;
+                if numpy.call_method1(intern!(py, "any"), (nat,))?.is_truthy()? {
+                    return Err(nat_error());
+                }
+                if far.is_truthy()? {
+                    return Err(out_of_range());
+                }
+                let days = object.call_method1(intern!(py, "astype"), ("datetime64[D]",))?;
+                return Ok((Unit { up: 86_400_000_000, down: 1 }, days));
+            }
+            "W" => (7 * 86_400_000_000, 1),
+            "D" => (86_400_000_000, 1),
+            "h" => (3_600_000_000, 1),
+            "m" => (60_000_000, 1),
+            "s" => (1_000_000, 1),
+            "ms" => (1_000, 1),
+            "us" => (1, 1),
+            "ns" => (1, 1_000),
+            "ps" => (1, 1_000_000),
+            "fs" => (1, 1_000_000_000),
+            "as" => (1, 1_000_000_000_000),
+            _ => return Err(nat_error()),
+        };
+        Ok((Unit { up: up * count, down }, object.clone()))
     }
-    if !cast.eq(stamp)? {
-        // Too coarse a unit overflows; too fine a one is cut off.
-        let back = cast.call_method1(as_type, (stamp.getattr(intern!(py, "dtype"))?,))?;
-        let (before, unit) = (back.lt(stamp)?, stamp.sub(&back)?);
-        let one_micro = cast.sub(&cast)?.add(
-            py.import("numpy")?.call_method1("timedelta64", (1, "us"))?,
-        )?;
-        if !(before && unit.lt(one_micro)?) {
-            return Err(out_of_range());
+
+    /// So many units in microseconds.
+    pub(crate) fn micros(self, count: i64, floor: bool) -> PyResult<i64> {
+        if count == i64::MIN {
+            return Err(nat_error());
         }
-        if !floor {
+        let scaled = i128::from(count) * self.up;
+        if !floor && scaled % self.down != 0 {
             return Err(PyValueError::new_err(FINER));
         }
+        i64::try_from(scaled.div_euclid(self.down)).map_err(|_| out_of_range())
     }
-    Ok(micros)
+
+    /// The unit of Arrow that is the same, if there is one.
+    pub(crate) fn of_arrow(self) -> Option<TimeUnit> {
+        match (self.up, self.down) {
+            (1_000_000, 1) => Some(TimeUnit::Second),
+            (1_000, 1) => Some(TimeUnit::Millisecond),
+            (1, 1) => Some(TimeUnit::Microsecond),
+            (1, 1_000) => Some(TimeUnit::Nanosecond),
+            _ => None,
+        }
+    }
+}
+
+pub(crate) fn nat_error() -> PyErr {
+    PyValueError::new_err("NaT is no timestamp")
+}
+
+fn of_datetime64(stamp: &Bound<'_, PyAny>, floor: bool) -> PyResult<i64> {
+    let (unit, stamp) = Unit::of(stamp)?;
+    let count = stamp.call_method1(intern!(stamp.py(), "astype"), ("int64",))?;
+    unit.micros(count.extract()?, floor)
 }
 
 /// A moment as an aware datetime in UTC.

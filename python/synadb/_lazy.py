@@ -160,6 +160,8 @@ def _concerns_key(tree: Any) -> bool:
         return bool(inner == "key")
     if kind == "Literal":
         return True
+    if kind == "Cast":
+        return _concerns_key(inner["expr"])
     if kind == "BinaryExpr":
         return _concerns_key(inner["left"]) and _concerns_key(inner["right"])
     if kind == "Function":

@@ -26,6 +26,7 @@ mod many;
 mod memory;
 mod newcomer;
 mod open;
+mod python;
 mod report;
 mod run;
 mod syscalls;
@@ -70,6 +71,16 @@ const GROUPS: &[&Group] = &[
     &ingest::BATCHES,
     &ingest::ARRIVAL,
     &many::SCAN,
+    &python::EXPORT,
+    &python::FRESH_RAW,
+    &python::FRESH_ENCODED,
+    &python::APPEND,
+    &python::BESIDE,
+    &python::BULK,
+    &python::ARRIVAL,
+    &python::GET,
+    &python::START,
+    &python::BESIDE_READER,
 ];
 
 const USAGE: &str = "\
