@@ -95,8 +95,8 @@ fuzz:
 
 # Advisories come from a database that is fetched; the rest needs nothing but Cargo.lock.
 deny: tools
-	$(CARGO) deny check bans licenses sources
-	$(CARGO) deny check advisories
+	$(CARGO) deny --workspace check bans licenses sources
+	$(CARGO) deny --workspace check advisories
 
 tools: $(TOOLS)/bin/cargo-deny
 

@@ -191,11 +191,11 @@ fn told_of<'py>(
 #[pymethods]
 impl Database {
     #[new]
-    #[pyo3(signature = (path, *, mode = "a", durability = "full", buffer_size_bytes = 256 << 10,
+    #[pyo3(signature = (path, *, mode = "a", durability = "full", buffer_size_bytes = 262_144,
         buffer_interval_ms = 100, enable_delta = true, enable_compression = true,
-        tail_budget_bytes = 64 << 20, column_cache_bytes = 256 << 20, buffer_pool_bytes = 256 << 20,
+        tail_budget_bytes = 67_108_864, column_cache_bytes = 268_435_456, buffer_pool_bytes = 268_435_456,
         refresh_interval_ms = 1, allow_network_fs = false, auto_optimize = false,
-        auto_optimize_min_bytes = 256 << 20))]
+        auto_optimize_min_bytes = 268_435_456))]
     #[expect(clippy::too_many_arguments, reason = "the options of the library, by their names")]
     fn new(
         py: Python<'_>,
@@ -399,7 +399,7 @@ impl Database {
 
     /// Writes rows in the long form.
     #[pyo3(signature = (data, *, key_column = "key", time_column = "timestamp",
-        value_column = "value", atomic = false, floor = false, write_budget_bytes = 1 << 30))]
+        value_column = "value", atomic = false, floor = false, write_budget_bytes = 1_073_741_824))]
     #[expect(clippy::too_many_arguments, reason = "the options of a write, by their names")]
     fn write<'py>(
         &self,
@@ -424,7 +424,7 @@ impl Database {
 
     /// Writes rows in the wide form.
     #[pyo3(signature = (data, *, time_column = "timestamp", prefix = "", atomic = false,
-        floor = false, write_budget_bytes = 1 << 30))]
+        floor = false, write_budget_bytes = 1_073_741_824))]
     #[expect(clippy::too_many_arguments, reason = "the options of a write, by their names")]
     fn write_wide<'py>(
         &self,

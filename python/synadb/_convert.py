@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,34 +11,26 @@ if TYPE_CHECKING:
 
 
 def to_polars(data: Any) -> Any:
-    import polars
-
-    return polars.DataFrame(data)
+    return import_module("polars").DataFrame(data)
 
 
 def to_pandas(data: Any) -> Any:
-    import pandas
-
-    return pandas.DataFrame.from_arrow(data)
+    return import_module("pandas").DataFrame.from_arrow(data)
 
 
 def to_pyarrow(data: Any) -> Any:
-    import pyarrow
-
-    return pyarrow.table(data)
+    return import_module("pyarrow").table(data)
 
 
 def to_torch(history: History, copy: bool) -> Any:
-    import torch
-
+    torch = import_module("torch")
     if copy:
         return torch.from_numpy(history._owned_floats())
     return torch.from_dlpack(history.values)
 
 
 def batch_to_numpy(batch: Batch) -> Any:
-    import numpy
-
+    numpy = import_module("numpy")
     names = [name for name in batch.column_names if name not in ("key", "timestamp")]
     columns = [batch[name].to_numpy() for name in names]
     if not columns:

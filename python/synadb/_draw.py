@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -57,9 +58,7 @@ def html(history: History) -> str:
 
 def plot(history: History, ax: Any, points: int) -> Any:
     if ax is None:
-        from matplotlib import pyplot
-
-        ax = pyplot.subplots()[1]
+        ax = import_module("matplotlib.pyplot").subplots()[1]
     drawn = history.downsample(points)
     ax.plot(drawn["timestamp"].to_numpy(), drawn["value"].to_numpy(nulls="nan"), label=history.key)
     ax.set_ylabel(history.key)

@@ -8,6 +8,7 @@ handles it as usual.
 from __future__ import annotations
 
 import errno as _errno
+from typing import Any
 
 
 class SynaError(Exception):
@@ -21,10 +22,10 @@ class SynaError(Exception):
     def __str__(self) -> str:
         return self.message
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return _made, (type(self), self.message, self._facts, self.__cause__)
 
-    _facts: dict[str, object] = {}
+    _facts: dict[str, Any] = {}
 
 
 class KeyNotFoundError(SynaError, KeyError):
@@ -216,7 +217,7 @@ class AccessError(IoError, PermissionError):
     """The operating system does not allow it."""
 
 
-_BY_ERRNO = {
+_BY_ERRNO: dict[object, type[IoError]] = {
     _errno.ENOENT: MissingFileError,
     _errno.EEXIST: ExistingFileError,
     _errno.EISDIR: FolderError,
@@ -228,12 +229,12 @@ _BY_ERRNO = {
 def _made(
     cls: type[SynaError],
     message: str,
-    facts: dict[str, object],
+    facts: dict[str, Any],
     cause: BaseException | None = None,
 ) -> SynaError:
     """The exception with its facts: what the extension module calls, and unpickling."""
     if cls is IoError:
-        cls = _BY_ERRNO.get(facts.get("errno"), IoError)  # type: ignore[call-overload]
+        cls = _BY_ERRNO.get(facts.get("errno"), IoError)
     error = cls(message)
     error.message = message
     error._facts = facts

@@ -15,6 +15,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,8 +33,7 @@ _TYPES = {"Float64": "float", "Int64": "int", "Utf8": "text", "Binary": "bytes"}
 
 
 def frame_of(scan: Scan) -> Any:
-    from polars.io.plugins import register_io_source
-
+    register_io_source = import_module("polars.io.plugins").register_io_source
     def read(
         with_columns: list[str] | None,
         predicate: Any,
@@ -46,9 +46,7 @@ def frame_of(scan: Scan) -> Any:
 
 
 def _schema(scan: Scan) -> Any:
-    import polars
-
-    return polars.Schema(_Empty(scan))
+    return import_module("polars").Schema(_Empty(scan))
 
 
 class _Empty:
@@ -63,8 +61,7 @@ class _Empty:
 
 def _frames(scan: Scan) -> Iterator[Any]:
     """The batches as frames, one at a time."""
-    import polars
-
+    polars = import_module("polars")
     for batch in scan._batches():
         yield polars.DataFrame(batch)
 
@@ -101,8 +98,7 @@ def _read(
 
 def _narrowed(scan: Scan, predicate: Any) -> list[Scan]:
     """Scans that together have, in order, all rows for which the predicate may hold."""
-    import polars
-
+    polars = import_module("polars")
     parts = _conjunction(predicate)
     start, end = None, None
     keys = polars.DataFrame({"key": scan.keys}, schema={"key": polars.String})
@@ -146,8 +142,7 @@ def _conjunction(predicate: Any) -> list[Any]:
 
 
 def _expression(tree: Any) -> Any:
-    import polars
-
+    polars = import_module("polars")
     return polars.Expr.deserialize(io.StringIO(json.dumps(tree)), format="json")
 
 

@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
-class HistoryStats(NamedTuple):
+class HistoryStats:
     """What a history says about its points. Numbers are floats and ints together."""
+
+    __slots__ = (
+        "count",
+        "nulls",
+        "nans",
+        "floats",
+        "ints",
+        "texts",
+        "bytes",
+        "start",
+        "end",
+        "min",
+        "max",
+        "sum",
+        "mean",
+        "first",
+        "last",
+    )
 
     #: Points, nulls among them.
     count: int
@@ -32,6 +50,20 @@ class HistoryStats(NamedTuple):
     #: The number, maybe NaN, with the earliest and with the latest timestamp.
     first: float | int | None
     last: float | int | None
+
+    def __init__(self, **facts: Any) -> None:
+        for name in self.__slots__:
+            setattr(self, name, facts[name])
+
+    def __repr__(self) -> str:
+        return f"HistoryStats({', '.join(f'{n}={getattr(self, n)!r}' for n in self.__slots__)})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, HistoryStats):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 class ExplainColumn(NamedTuple):

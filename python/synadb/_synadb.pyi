@@ -1,8 +1,8 @@
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from os import PathLike
 from types import TracebackType
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar, final, overload
+from typing import Any, Literal, TypeVar, final, overload
 
 from ._errors import SynaError
 from ._records import (
@@ -16,38 +16,38 @@ from ._records import (
     VerifyReport,
     Written,
 )
+from ._types import (
+    Aggregate,
+    ArrowArray,
+    ArrowStream,
+    AsType,
+    Every,
+    OnMismatch,
+    Order,
+    Progress,
+    Stamp,
+    Stored,
+    Value,
+)
+
+__all__ = [
+    "Batch",
+    "Column",
+    "Follower",
+    "Frame",
+    "History",
+    "Scan",
+    "Snapshot",
+    "SynaDB",
+    "WriteBatch",
+    "__version__",
+    "_datetime",
+    "_main",
+    "_one_of_each_error",
+    "salvage",
+]
 
 __version__: str
-
-Value: TypeAlias = None | bool | int | float | str | bytes
-"""What is stored. NumPy's integers, floats and bools, bytearray, memoryview, pandas' NA and NaT are taken,
-too; anything else is a TypeError, an int beyond 64 bits an OverflowError."""
-
-Stored: TypeAlias = None | int | float | str | bytes
-"""What comes back: a bool was stored as an int."""
-
-Stamp: TypeAlias = datetime | int | Any
-"""A moment: an aware datetime, a naive one or a `numpy.datetime64` as UTC, or an int of microseconds since
-1970-01-01 UTC. A float is a TypeError; finer than a microsecond is a ValueError unless `floor=True`."""
-
-AsType: TypeAlias = Literal["natural", "struct", "float", "int", "text", "bytes", "union"]
-OnMismatch: TypeAlias = Literal["raise", "null", "skip"]
-Order: TypeAlias = Literal["append", "time"]
-Every: TypeAlias = str | int | timedelta
-"""A step in time: "15m", "1h", "1d" (units us, ms, s, m, h, d, w), a timedelta, or microseconds."""
-Aggregate: TypeAlias = Literal[
-    "count", "nulls", "nans", "min", "max", "sum", "mean", "first", "last"
-]
-Progress: TypeAlias = Callable[[int, int], object] | bool | None
-"""Called with the bytes done and those to do; True draws a bar on a terminal. What it raises ends the call."""
-
-class _ArrowStream(Protocol):
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
-
-class _ArrowArray(Protocol):
-    def __arrow_c_array__(
-        self, requested_schema: object | None = None
-    ) -> tuple[object, object]: ...
 
 _Default = TypeVar("_Default")
 
@@ -153,8 +153,8 @@ class SynaDB:
     def append_batch(
         self,
         key: str,
-        values: _ArrowArray | _ArrowStream | Iterable[Value] | Any,
-        timestamps: _ArrowArray | _ArrowStream | Iterable[Stamp] | Any | None = None,
+        values: ArrowArray | ArrowStream | Iterable[Value] | Any,
+        timestamps: ArrowArray | ArrowStream | Iterable[Stamp] | Any | None = None,
         *,
         floor: bool = False,
     ) -> int:
@@ -181,7 +181,7 @@ class SynaDB:
 
     def write(
         self,
-        data: _ArrowStream | _ArrowArray | Any,
+        data: ArrowStream | ArrowArray | Any,
         *,
         key_column: str = "key",
         time_column: str = "timestamp",
@@ -202,7 +202,7 @@ class SynaDB:
 
     def write_wide(
         self,
-        data: _ArrowStream | _ArrowArray | Any,
+        data: ArrowStream | ArrowArray | Any,
         *,
         time_column: str = "timestamp",
         prefix: str = "",
@@ -486,8 +486,8 @@ class WriteBatch:
     def append_batch(
         self,
         key: str,
-        values: _ArrowArray | _ArrowStream | Iterable[Value] | Any,
-        timestamps: _ArrowArray | _ArrowStream | Iterable[Stamp] | Any | None = None,
+        values: ArrowArray | ArrowStream | Iterable[Value] | Any,
+        timestamps: ArrowArray | ArrowStream | Iterable[Stamp] | Any | None = None,
         *,
         floor: bool = False,
     ) -> None:

@@ -8,6 +8,8 @@ from types import ModuleType
 
 import pytest
 
+import synadb
+
 
 def needs(module: str) -> ModuleType:
     """A library that is optional at run time. Its absence is told, and fails where all must be there."""
@@ -18,3 +20,8 @@ def needs(module: str) -> ModuleType:
         if os.environ.get("SYNADB_REQUIRE_ALL") == "1":
             pytest.fail(text)
         pytest.skip(text, allow_module_level=True)
+
+
+def count_of(thing: synadb.SynaDB | synadb.Snapshot | synadb.History) -> int:
+    """Number of points of "k"; here, because workers that were spawned import it."""
+    return len(thing) if isinstance(thing, synadb.History) else len(thing["k"])

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import synadb
+from support import count_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process")
 
@@ -150,10 +151,6 @@ def test_forks_beside_busy_threads_do_not_hang(path):
             for thread in threads:
                 thread.join()
         reader.close()
-
-
-def count_of(thing) -> int:
-    return len(thing["k"]) if not isinstance(thing, synadb.History) else len(thing)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
