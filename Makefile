@@ -38,8 +38,11 @@ help:
 	@echo "make python-torch  the same with PyTorch, for the system's Python (part of make test)"
 	@echo "make wheel         the wheel, into target/wheels/"
 
-demo:
+demo: python
 	$(CARGO) run --release --features cli --example demo
+	@echo
+	@echo "== The weather in Polars and pandas"
+	$(VENV)/bin/python examples/python/weather_to_polars.py $(CURDIR)/target/weather.png
 
 # Plain `cargo test`, so that only a Rust toolchain is needed. A test that wants an optional tool
 # prints `skipped: <tool> (<how to install it>)`; with SYNADB_REQUIRE_ALL=1 it fails instead.
@@ -158,5 +161,6 @@ python-torch: $(WHEELS)/.built
 		test "$(SYNADB_REQUIRE_ALL)" != 1; \
 	else \
 		rm -rf target/torch && $(TORCH_PYTHON) -m zipfile -e $(WHEELS)/synadb-*.whl target/torch && \
-		PYTHONPATH=target/torch $(TORCH_PYTHON) python/tests/torch_program.py; \
+		PYTHONPATH=target/torch $(TORCH_PYTHON) python/tests/torch_program.py && \
+		PYTHONPATH=target/torch $(TORCH_PYTHON) examples/python/features_for_torch.py; \
 	fi

@@ -1858,7 +1858,8 @@ fn a_cursor_of_a_snapshot_leads_back_to_it() {
     }
     let (cursor, ..) = seen[0];
     let text = cursor.to_string();
-    let wrong = text.replace(&format!("-{}-", cursor.offset()), &format!("-{}-", cursor.offset() + 8));
+    let wrong =
+        text.replace(&format!("-{}-", cursor.offset()), &format!("-{}-", cursor.offset() + 8));
     let error = SynaDB::open_read_only_at(&path, &wrong.parse().unwrap()).unwrap_err();
     assert!(matches!(error, SynaError::CursorLost { .. }), "{error}");
     db.optimize().unwrap();

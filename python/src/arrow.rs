@@ -81,7 +81,8 @@ pub(crate) fn array_capsules<'py>(
     requested: Option<&Bound<'py, PyCapsule>>,
 ) -> PyResult<Capsules<'py>> {
     let target = target(field, requested)?;
-    let array = cast_to(array, target.data_type()).map_err(pyo3_arrow::error::PyArrowError::from)?;
+    let array =
+        cast_to(array, target.data_type()).map_err(pyo3_arrow::error::PyArrowError::from)?;
     Ok(to_array_pycapsules(py, target, &array, None)?)
 }
 

@@ -99,7 +99,8 @@ impl Column {
         let Some((buffer, _, typestr)) = self.numbers() else { return self.others(py, nulls) };
         if matches!(nulls, Nulls::Mask) {
             let data = memory::Memory::array_of(py, buffer, typestr, self.array.len())?;
-            let mask: Vec<bool> = (0..self.array.len()).map(|row| self.array.is_null(row)).collect();
+            let mask: Vec<bool> =
+                (0..self.array.len()).map(|row| self.array.is_null(row)).collect();
             let mask = PyList::new(py, mask)?;
             let ma = py.import(intern!(py, "numpy"))?.getattr(intern!(py, "ma"))?;
             return ma.call_method1(intern!(py, "MaskedArray"), (data, mask));

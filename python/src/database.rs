@@ -629,9 +629,7 @@ impl Database {
         on_mismatch: &str,
         order: &str,
     ) -> PyResult<Scan> {
-        let asked = scan::Asked::of(
-            start, end, columns, batch_size, as_type, on_mismatch, order,
-        )?;
+        let asked = scan::Asked::of(start, end, columns, batch_size, as_type, on_mismatch, order)?;
         Scan::new(py, self.view(py)?, pattern.to_owned(), asked)
     }
 
@@ -653,9 +651,8 @@ impl Database {
         on_mismatch: &str,
     ) -> PyResult<Frame> {
         let keys = frame::Keys::of(keys)?;
-        let asked = frame::Asked::of(
-            every, (start, end), align, fill, tolerance, as_type, on_mismatch,
-        )?;
+        let asked =
+            frame::Asked::of(every, (start, end), align, fill, tolerance, as_type, on_mismatch)?;
         Frame::new(py, self.view(py)?, keys, asked)
     }
 

@@ -199,7 +199,8 @@ fn export<M: Manage>(
         byte_offset: 0,
     };
     let managed = M::new(tensor, flags);
-    let exported = Box::into_raw(Box::new(Exported { managed, memory, shape: [len], strides: [1] }));
+    let exported =
+        Box::into_raw(Box::new(Exported { managed, memory, shape: [len], strides: [1] }));
     // SAFETY: the pointer was just taken out of a box, and nobody else knows it. The addresses of its
     // parts stay what they are until `delete` frees it. A capsule that cannot be made leaves it to us.
     unsafe {

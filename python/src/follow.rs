@@ -63,11 +63,7 @@ impl Follower {
     }
 
     /// The next commit that changes a followed key.
-    fn wait(
-        &self,
-        py: Python<'_>,
-        timeout: Option<Duration>,
-    ) -> PyResult<Option<FollowedCommit>> {
+    fn wait(&self, py: Python<'_>, timeout: Option<Duration>) -> PyResult<Option<FollowedCommit>> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
@@ -93,11 +89,7 @@ impl Follower {
         self.keys.as_ref().is_none_or(|keys| keys.contains(key))
     }
 
-    fn record<'py>(
-        &self,
-        py: Python<'py>,
-        commit: FollowedCommit,
-    ) -> PyResult<Bound<'py, PyAny>> {
+    fn record<'py>(&self, py: Python<'py>, commit: FollowedCommit) -> PyResult<Bound<'py, PyAny>> {
         let fields = PyDict::new(py);
         fields.set_item("cursor", commit.cursor().to_string())?;
         let changes = PyList::empty(py);
@@ -129,9 +121,8 @@ impl Follower {
     /// Where to go on after the commits that were delivered.
     #[getter]
     fn cursor(&self, py: Python<'_>) -> String {
-        let cursor = py.detach(|| {
-            self.follower.lock().unwrap_or_else(PoisonError::into_inner).cursor()
-        });
+        let cursor =
+            py.detach(|| self.follower.lock().unwrap_or_else(PoisonError::into_inner).cursor());
         cursor.to_string()
     }
 

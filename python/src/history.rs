@@ -7,10 +7,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyCapsule, PyDict, PyDelta, PyInt, PyList, PySlice, PyTuple};
-use synadb::{
-    Aggregate, AsType, Downsample, Every, HistoryStats, Number, OnMismatch, Order,
-};
+use pyo3::types::{PyCapsule, PyDelta, PyDict, PyInt, PyList, PySlice, PyTuple};
+use synadb::{Aggregate, AsType, Downsample, Every, HistoryStats, Number, OnMismatch, Order};
 
 use crate::batch::Batch;
 use crate::column::Column;
@@ -267,8 +265,7 @@ impl History {
     /// Whether both ends of a slice, those that there are, are moments.
     fn slice_times(slice: &Bound<'_, PySlice>) -> PyResult<Option<(i64, i64)>> {
         let (start, stop) = (slice.getattr("start")?, slice.getattr("stop")?);
-        let is_moment =
-            |end: &Bound<'_, PyAny>| !end.is_none() && end.extract::<i64>().is_err();
+        let is_moment = |end: &Bound<'_, PyAny>| !end.is_none() && end.extract::<i64>().is_err();
         if !is_moment(&start) && !is_moment(&stop) {
             return Ok(None);
         }
@@ -435,7 +432,8 @@ impl History {
     ) -> PyResult<Bound<'py, PyAny>> {
         let values = Bound::new(py, self.values_column(py)?)?;
         let nulls = nulls.map(|nulls| [("nulls", nulls)]);
-        let nulls = nulls.map(|nulls| pyo3::types::IntoPyDict::into_py_dict(nulls, py)).transpose()?;
+        let nulls =
+            nulls.map(|nulls| pyo3::types::IntoPyDict::into_py_dict(nulls, py)).transpose()?;
         values.call_method("to_numpy", (), nulls.as_ref())
     }
 

@@ -24,8 +24,8 @@ use synadb::{Atom, SynaDB, SynaError, WriteOptions};
 
 use crate::errors::Raise;
 use crate::memory::foreign;
-use crate::time::{Unit, nat_error, now, stamp_of};
 use crate::sugar;
+use crate::time::{Unit, nat_error, now, stamp_of};
 use crate::value::atom_of;
 use crate::wait::long_fed;
 
@@ -105,8 +105,7 @@ impl Points {
                 ]);
                 let batch = RecordBatch::try_new(Arc::new(schema), vec![stamps, values]);
                 let batch = batch.map_err(|e| SynaError::Arrow { source: Arc::new(e) })?;
-                let options =
-                    WriteOptions::default().with_time_column(time).with_floor(self.floor);
+                let options = WriteOptions::default().with_time_column(time).with_floor(self.floor);
                 Ok(db.write_wide_with(&batch, &options)?.offset)
             }
         }
@@ -282,7 +281,9 @@ fn items_of<T>(
         || items.is_instance_of::<PyDict>()
     {
         let name = items.get_type().name()?;
-        return Err(PyTypeError::new_err(format!("{what} come as a list or an array, not as {name}")));
+        return Err(PyTypeError::new_err(format!(
+            "{what} come as a list or an array, not as {name}"
+        )));
     }
     let mut all = Vec::new();
     for item in items.try_iter()? {
@@ -445,7 +446,9 @@ fn buffer(object: &Bound<'_, PyAny>) -> PyResult<Option<ArrayRef>> {
     let bytes = bytes.cast::<PyBytes>()?.as_bytes();
     let (items, _) = bytes.as_chunks::<8>();
     Ok(match format.as_str() {
-        "d" => Some(Arc::new(items.iter().map(|b| Some(f64::from_le_bytes(*b))).collect::<Float64Array>())),
+        "d" => Some(Arc::new(
+            items.iter().map(|b| Some(f64::from_le_bytes(*b))).collect::<Float64Array>(),
+        )),
         "q" | "l" => {
             let ints: Vec<i64> = items.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect();
             Some(Arc::new(Int64Array::from(ints)))
@@ -481,10 +484,15 @@ pub(crate) fn write<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let mut reader = reader_of(data)?;
     let interrupted = || Err(ArrowError::ExternalError("the call was interrupted".into()));
-    let written = long_fed(py, move || reader.next(), interrupted, move |batches| match wide {
-        true => db.write_wide_reader(batches, &options),
-        false => db.write_reader(batches, &options),
-    })?;
+    let written = long_fed(
+        py,
+        move || reader.next(),
+        interrupted,
+        move |batches| match wide {
+            true => db.write_wide_reader(batches, &options),
+            false => db.write_reader(batches, &options),
+        },
+    )?;
     let written = written.raise()?;
     let fields = PyDict::new(py);
     fields.set_item("points", written.points)?;

@@ -49,7 +49,10 @@ impl Memory {
     }
 
     /// A tensor, which is nobody else's, as a NumPy array that may be written.
-    pub(crate) fn tensor_array(py: Python<'_>, tensor: synadb::Tensor) -> PyResult<Bound<'_, PyAny>> {
+    pub(crate) fn tensor_array(
+        py: Python<'_>,
+        tensor: synadb::Tensor,
+    ) -> PyResult<Bound<'_, PyAny>> {
         let values = tensor.into_buffer();
         let (len, buffer) = (values.len(), values.into_inner());
         Memory { buffer, typestr: "<f8", len, read_only: false }.array(py)
@@ -121,7 +124,8 @@ pub(crate) fn foreign(array: &Bound<'_, PyAny>) -> PyResult<Option<Foreign>> {
         return Ok(None);
     };
     // Not all types have buffers (dates have none); what has cannot be resized while this lives.
-    let view = py.import(intern!(py, "builtins"))?.getattr(intern!(py, "memoryview"))?.call1((array,));
+    let view =
+        py.import(intern!(py, "builtins"))?.getattr(intern!(py, "memoryview"))?.call1((array,));
     let owner = Owner { _object: array.clone().unbind(), _view: view.ok().map(Bound::unbind) };
     // SAFETY: the object says that `bytes` bytes lie at `address`, and keeps them as long as it lives,
     // which `owner` ensures. That it does not lie is the contract of `__array_interface__`; that nobody

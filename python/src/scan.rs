@@ -99,12 +99,7 @@ fn only(key: &str) -> String {
 }
 
 impl Scan {
-    pub(crate) fn new(
-        py: Python<'_>,
-        view: View,
-        pattern: String,
-        asked: Asked,
-    ) -> PyResult<Scan> {
+    pub(crate) fn new(py: Python<'_>, view: View, pattern: String, asked: Asked) -> PyResult<Scan> {
         let snapshot = view.current(py)?;
         let scan = py.detach(|| snapshot.scan(&pattern)).raise()?;
         let scan = ArcSwap::from_pointee(asked.ask(scan)?);

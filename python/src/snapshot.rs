@@ -195,9 +195,7 @@ impl Snapshot {
         on_mismatch: &str,
         order: &str,
     ) -> PyResult<Scan> {
-        let asked = scan::Asked::of(
-            start, end, columns, batch_size, as_type, on_mismatch, order,
-        )?;
+        let asked = scan::Asked::of(start, end, columns, batch_size, as_type, on_mismatch, order)?;
         Scan::new(py, self.view.clone(), pattern.to_owned(), asked)
     }
 
@@ -219,9 +217,8 @@ impl Snapshot {
         on_mismatch: &str,
     ) -> PyResult<Frame> {
         let keys = frame::Keys::of(keys)?;
-        let asked = frame::Asked::of(
-            every, (start, end), align, fill, tolerance, as_type, on_mismatch,
-        )?;
+        let asked =
+            frame::Asked::of(every, (start, end), align, fill, tolerance, as_type, on_mismatch)?;
         Frame::new(py, self.view.clone(), keys, asked)
     }
 

@@ -214,9 +214,11 @@ fn of_datetime64(stamp: &Bound<'_, PyAny>, floor: bool) -> PyResult<i64> {
 pub(crate) fn datetime_of(py: Python<'_>, micros: i64) -> PyResult<Bound<'_, PyAny>> {
     let reckoning = reckoning(py)?;
     let since = PyTuple::new(py, [0, 0, micros])?;
-    let moment = reckoning.timedelta.bind(py).call1(since).and_then(|since| {
-        reckoning.aware.bind(py).add(since)
-    });
+    let moment = reckoning
+        .timedelta
+        .bind(py)
+        .call1(since)
+        .and_then(|since| reckoning.aware.bind(py).add(since));
     moment.map_err(|error| {
         let outside = PyOverflowError::new_err(format!(
             "{micros} microseconds since 1970 are outside of the years 1 to 9999 that a datetime knows; \

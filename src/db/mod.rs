@@ -468,7 +468,9 @@ impl SynaDB {
         Ok(match generation.index.latest(slot) {
             Latest::Absent => Some(None),
             Latest::InHistory => None,
-            latest @ Latest::Number { .. } => Some(point_of_latest(latest).map(|point| point.value)),
+            latest @ Latest::Number { .. } => {
+                Some(point_of_latest(latest).map(|point| point.value))
+            }
         })
     }
 

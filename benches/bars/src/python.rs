@@ -1,11 +1,9 @@
 //! The Python package: `benches/python/bars.py` measures with the wheel that `make python` installed, and
 //! says what it found in one line of JSON; the bars are judged here like all others.
 
-use std::fs;
 use std::process::Command;
-use std::thread;
-use std::time::Instant;
 
+use crate::history;
 use crate::report::{Bar, Group, Values};
 use crate::run::{Result, Run, check, median, remove};
 
@@ -32,9 +30,10 @@ pub const FRESH_RAW: Group = Group {
     run: |run| {
         let took = only(&values(run, "fresh_raw")?, "fresh_raw_ms")?;
         let path = run.root().join("bench-results/python-raw.syna");
-        let bare = bare_pass_ms(run, &fs::read(&path)?);
+        let passes = (0..run.at_least(9)).map(|_| history::mapped_pass(&path, "k"));
+        let bare = median(passes.collect::<Result<_>>()?) / 1e3;
         remove(&path)?;
-        println!("# fresh_raw: {took:.2f} ms; a pass of two threads over the bytes {bare:.2f} ms");
+        println!("# fresh_raw: {took:.2} ms; a pass of two threads over the bytes {bare:.2} ms");
         Ok(vec![("fresh_raw", (took - FRESH_EXTRA_MS) / bare)])
     },
 };
@@ -165,24 +164,6 @@ fn parse(line: &str) -> Result<Values> {
 fn only(values: &Values, name: &str) -> Result<f64> {
     let found = values.iter().find(|(found, _)| *found == name);
     Ok(found.ok_or_else(|| format!("the script did not report {name}"))?.1)
-}
-
-/// Milliseconds in which two threads compute the CRC32C of the bytes, each of one half.
-fn bare_pass_ms(run: &Run, bytes: &[u8]) -> f64 {
-    let (first, second) = bytes.split_at(bytes.len() / 2);
-    let mut sums = 0u64;
-    let pass = |sums: &mut u64| {
-        let begin = Instant::now();
-        let (a, b) = thread::scope(|scope| {
-            let other = scope.spawn(|| crc32c::crc32c(second));
-            (crc32c::crc32c(first), other.join().unwrap_or_default())
-        });
-        *sums += u64::from(a) + u64::from(b);
-        begin.elapsed().as_secs_f64() * 1e3
-    };
-    let times = (0..=run.runs()).map(|_| pass(&mut sums)).collect();
-    println!("# fresh_raw: checksum {sums}");
-    median(times)
 }
 
 #[cfg(test)]
