@@ -1882,4 +1882,19 @@ fn try_append_and_try_get_answer_at_once_or_not_at_all() {
     db.try_append_at("k", 1, &"text".into()).unwrap().unwrap();
     assert_eq!(db.get("k").unwrap(), Some("text".into()));
     assert!(db.try_append_at("", 1, &1.5.into()).is_err());
+    let mut batch = full.batch();
+    batch.append("k", 1).unwrap();
+    let batch = batch.try_commit().unwrap().unwrap_err();
+    assert!(!full.exists("k").unwrap());
+    batch.commit().unwrap();
+    assert_eq!(full.get("k").unwrap(), Some(1_i64.into()));
+    for values in [vec![Atom::Int(1)], vec![Atom::Int(1), "x".into()], vec![Atom::Int(1); 40]] {
+        let mut batch = db.batch();
+        for value in &values {
+            batch.append("b", value.clone()).unwrap();
+        }
+        batch.try_commit().unwrap().unwrap();
+        assert_eq!(db.get("b").unwrap().as_ref(), values.last());
+    }
+    assert_eq!(db.len("b").unwrap(), 43);
 }

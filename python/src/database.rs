@@ -173,6 +173,14 @@ impl Database {
     }
 }
 
+/// Commits a batch: at once where that need not wait, else without the interpreter.
+pub(crate) fn committed(py: Python<'_>, batch: synadb::Batch) -> PyResult<u64> {
+    match batch.try_commit().raise()? {
+        Ok(offset) => Ok(offset),
+        Err(batch) => py.detach(|| batch.commit()).raise(),
+    }
+}
+
 /// What is to be told of progress: a callable, or a bar for True.
 fn told_of<'py>(
     py: Python<'py>,
@@ -389,7 +397,7 @@ impl Database {
             let (key, value) = (item.get_item(0)?, item.get_item(1)?);
             batch.append_at(key_of(&key)?, timestamp, atom_of(&value)?).raise()?;
         }
-        py.detach(|| batch.commit()).raise()
+        committed(py, batch)
     }
 
     /// An atomic batch over any keys, as a context manager.

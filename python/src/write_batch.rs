@@ -6,7 +6,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use synadb::SynaDB;
 
-use crate::database::key_of;
+use crate::database::{committed, key_of};
 use crate::errors::Raise;
 use crate::input;
 use crate::time::stamp_or_now;
@@ -87,7 +87,7 @@ impl WriteBatch {
         let Some(batch) = batch else {
             return Err(PyRuntimeError::new_err("the batch was committed or discarded already"));
         };
-        py.detach(|| batch.commit()).raise()
+        committed(py, batch)
     }
 
     /// Forgets all changes.
@@ -117,7 +117,7 @@ impl WriteBatch {
     ) -> PyResult<()> {
         let batch = self.lock()?.take();
         match batch {
-            Some(batch) if exc_type.is_none() => py.detach(|| batch.commit()).raise().map(|_| ()),
+            Some(batch) if exc_type.is_none() => committed(py, batch).map(|_| ()),
             _ => Ok(()),
         }
     }
