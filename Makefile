@@ -17,7 +17,7 @@ FEATURES ?= synadb/cli
 FUZZ_SECONDS ?= 600
 
 .PHONY: help demo test check fmt clippy doc bench bars crash-long sigkill-long bit-flips canaries \
-	loom fuzz deny tools python python-test python-torch python-check wheel
+	alive loom fuzz deny tools python python-test python-torch wheel
 
 help:
 	@echo "make demo          import real weather data, show it, survive a kill"
@@ -27,8 +27,9 @@ help:
 	@echo "make bars ISSUE=n  every bar of issue n, a line each: name value unit target ok|short"
 	@echo "make crash-long    1,000,000 crash states"
 	@echo "make sigkill-long  2,000 rounds of SIGKILL"
-	@echo "make bit-flips     every single-bit flip of a file"
+	@echo "make bit-flips     every single-bit flip of a file, every byte of one with encoded columns"
 	@echo "make canaries      planted bugs: does the suite catch each?"
+	@echo "make alive         arrays read after what they came from is gone, under a sanitizer"
 	@echo "make loom          readers beside the writer of the index, every interleaving"
 	@echo "make fuzz          hostile files, FUZZ_SECONDS=600 for each target"
 	@echo "make deny          licences, duplicates, sources, known advisories"
@@ -78,10 +79,13 @@ sigkill-long:
 		-- --nocapture
 
 bit-flips:
-	$(CARGO) test --release --features "$(FEATURES)" --test bit_flips -- --nocapture
+	SYNADB_FLIP_STEP=1 $(CARGO) test --release --features "$(FEATURES)" --test bit_flips -- --nocapture
 
 canaries:
 	CARGO="$(CARGO)" bash tests/canaries.sh
+
+alive:
+	CARGO="$(CARGO)" bash tests/alive.sh
 
 # A target folder of its own: everything is built with another --cfg. Two preemptions take some
 # twenty seconds, three many minutes.
@@ -92,9 +96,16 @@ loom:
 
 # Without a sanitizer and without cargo-fuzz: libFuzzer's mutations on a stable toolchain. With
 # cargo-fuzz installed, `cargo fuzz run TARGET -s none` adds coverage.
+# The coverage that guides the fuzzer, without cargo-fuzz and its nightly compiler. A target is
+# named so that build scripts are compiled without it.
+FUZZ_RUSTFLAGS := --cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module \
+	$(addprefix -Cllvm-args=-sanitizer-coverage-,level=4 inline-8bit-counters pc-table trace-compares)
+FUZZ_TARGET = $(shell rustc -vV | sed -n 's/^host: //p')
 fuzz:
 	cd fuzz && for target in open_file chunk column; do \
-		$(CARGO) run --release --bin $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+		mkdir -p corpus/$$target && RUSTFLAGS="$(FUZZ_RUSTFLAGS)" $(CARGO) run --release \
+			--target $(FUZZ_TARGET) --bin $$target -- corpus/$$target \
+			-max_total_time=$(FUZZ_SECONDS) -timeout=30 -rss_limit_mb=2048 || exit 1; done
 
 # Advisories come from a database that is fetched; the rest needs nothing but Cargo.lock.
 deny: tools

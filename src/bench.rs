@@ -4,7 +4,11 @@
 
 #![allow(missing_docs, reason = "for our own measuring program")]
 
+use std::collections::BTreeMap;
+
+use crate::SynaDB;
 use crate::column::encoding::{self, Encoder, Number, Policy};
+use crate::error::Result;
 use crate::format::chunk::{ColumnRole, EncodingId};
 
 /// What the 64-bit words of a column are.
@@ -60,6 +64,35 @@ impl ColumnEncoder {
     pub fn force(&mut self, encoding: u8, words: &[u64], out: &mut Vec<u8>) -> bool {
         EncodingId::from_u8(encoding).is_ok_and(|encoding| self.0.force(encoding, words, out))
     }
+}
+
+/// What the chunks of a key store.
+#[derive(Debug, Default)]
+pub struct Stored {
+    pub rows: u64,
+    pub blocks: usize,
+    /// Of the chunk headers.
+    pub header_bytes: u64,
+    pub timestamps: StoredColumn,
+    /// All other columns together.
+    pub values: StoredColumn,
+}
+
+/// A column of all blocks.
+#[derive(Debug, Default)]
+pub struct StoredColumn {
+    pub bytes: u64,
+    /// How many blocks have it in which encoding.
+    pub encodings: BTreeMap<&'static str, usize>,
+}
+
+/// What the chunks of a key store; points that are not in chunks do not count.
+///
+/// # Errors
+///
+/// As [`History::read`](crate::History::read).
+pub fn stored(db: &SynaDB, key: &str) -> Result<Stored> {
+    db.stored_columns(key)
 }
 
 /// Decodes a block of `out.len() / 8` words.

@@ -273,15 +273,15 @@ pub enum SynaError {
         /// Number of values.
         values: usize,
     },
-    /// A frame would have more cells than one may have.
+    /// A frame, or a table of buckets with the empty ones, would have more cells than one may have.
     #[error(
-        "a frame of {rows} rows and {columns} keys has more than {max} cells: take a longer step, a \
-         shorter range or fewer keys"
+        "a table of {rows} rows and {columns} columns has more than {max} cells: take a longer step, \
+         a shorter range or fewer columns"
     )]
     FrameTooLarge {
         /// Rows asked for.
         rows: u64,
-        /// Keys asked for.
+        /// Columns asked for beside the timestamps: keys of a frame, aggregates of buckets.
         columns: u64,
         /// Cells at most.
         max: u64,

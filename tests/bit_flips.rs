@@ -1,6 +1,8 @@
 //! Every single bit of a file with every kind of small entry, flipped: an error, the same data, or
 //! a reported cut where durability was not claimed; never another value (row 16, promise C1).
 //!
+//! Then every byte of a file with columns in every encoding, asked in every way in which histories are.
+//!
 //! Values too large for this file, and checkpoints of several pieces, are in `corruption.rs`.
 
 #![allow(
@@ -14,13 +16,17 @@
 
 mod support;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use support::image::{self, NAME};
 use synadb::storage::{MemoryStorage, Storage};
-use synadb::{Atom, DbConfig, Durability, SynaDB, SynaError};
+use synadb::{
+    Aggregate, AsType, Atom, DbConfig, Downsample, Durability, OnMismatch, OptimizeOptions, Order,
+    SynaDB, SynaError, Values,
+};
 
 fn config() -> DbConfig {
     DbConfig::default().with_durability(Durability::Os).with_tail_budget_bytes(0)
@@ -192,4 +198,137 @@ fn no_flipped_bit_changes_a_value() {
     println!("wrong values: {}", wrong.load(Ordering::Relaxed));
     assert_eq!(wrong.load(Ordering::Relaxed), 0);
     assert!(cuts.load(Ordering::Relaxed) > 0, "nothing was cut: the file has no unsynced part");
+}
+
+/// A file of nothing but chunks, with columns in the encodings that the default policy and the cold
+/// tier choose, closed. Everything in it is durable.
+fn encoded_subject() -> Vec<u8> {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let rows = 150_i64;
+    let regular: Vec<i64> = (0..rows).map(|row| row * 1_000_000).collect();
+    let jittered: Vec<i64> =
+        regular.iter().map(|time| time + time.wrapping_mul(7919) % 977).collect();
+    let atoms = |of: &dyn Fn(i64) -> Atom| (0..rows).map(of).collect::<Vec<_>>();
+    let write = |db: &SynaDB, prefix: &str| {
+        let write = |key: &str, times: &[i64], atoms: Vec<Atom>| {
+            db.append_batch(&format!("{prefix}/{key}"), times, Values::Atoms(&atoms)).unwrap();
+        };
+        write("walk", &regular, atoms(&|row| Atom::Float((row * row % 701) as f64 / 100.0)));
+        write("noise", &jittered, atoms(&|row| Atom::Float((row as f64).sin())));
+        write("constant", &regular, atoms(&|_| Atom::Float(-0.0)));
+        write("few", &jittered, atoms(&|row| Atom::Int([i64::MIN, 3, i64::MAX][row as usize % 3])));
+        write("ints", &regular, atoms(&|row| Atom::Int(row * 60 + row % 7)));
+        write("outlier", &regular, atoms(&|row| Atom::Int(if row == 9 { 1 << 60 } else { row })));
+        write("words", &regular, atoms(&|row| Atom::from(["on", "off", "ö"][row as usize % 3])));
+        write("lines", &regular, atoms(&|row| Atom::Text(format!("the line {row} of the text"))));
+        write("bytes", &regular, atoms(&|row| Atom::Bytes(vec![row as u8; 20])));
+        write(
+            "gaps",
+            &regular,
+            atoms(&|row| match row % 7 {
+                0..3 => Atom::Null,
+                3 => Atom::Float(f64::NAN),
+                _ => Atom::Float(row as f64 / 10.0),
+            }),
+        );
+        write(
+            "mixed",
+            &jittered,
+            atoms(&|row| match row % 5 {
+                0 => Atom::Null,
+                1 => Atom::Int(row),
+                2 => Atom::Float(row as f64 / 2.0),
+                3 => Atom::from("text"),
+                _ => Atom::Bytes(vec![7; 9]),
+            }),
+        );
+    };
+    let db = open(&storage);
+    write(&db, "cold");
+    let cold = OptimizeOptions::default().with_cold(true);
+    db.optimize_with(&cold, &mut |_| std::ops::ControlFlow::Continue(())).unwrap();
+    write(&db, "fast");
+    db.close().unwrap();
+    image::image_of(&storage)
+}
+
+/// What every way of asking answers, by its name; an error where it is refused.
+fn answers(db: &SynaDB) -> Vec<(String, Result<String, SynaError>)> {
+    fn text<T: std::fmt::Debug>(result: Result<T, SynaError>) -> Result<String, SynaError> {
+        result.map(|result| format!("{result:?}"))
+    }
+    let mut all = vec![("content".to_owned(), text(content(db)))];
+    for key in db.keys().unwrap_or_default() {
+        let mut add = |what: &str, answer| all.push((format!("{key}: {what}"), answer));
+        let history = match db.history(&key) {
+            Ok(history) => history.on_mismatch(OnMismatch::Null),
+            Err(error) => {
+                add("history", Err(error));
+                continue;
+            }
+        };
+        // Questions first: what a zone map tells must not hang on a block that was verified before.
+        add("stats", text(history.stats()));
+        let buckets = history.resample("37s".parse().unwrap(), &Aggregate::ALL);
+        add("buckets", text(buckets));
+        let part = history.clone().range(20_000_000..70_000_000).rows(10..100);
+        add("a part", text(part.read()));
+        add("stats of a part", text(part.stats()));
+        for as_type in [AsType::Natural, AsType::Text, AsType::Struct, AsType::Union] {
+            add(as_type.name(), text(history.clone().as_type(as_type).read()));
+        }
+        let streamed = history.stream().and_then(|mut stream| stream.next_batch());
+        add("stream", text(streamed));
+        add("tensor", text(history.tensor().map(|floats| floats.to_vec())));
+        add("order of time", text(history.clone().order(Order::Time).read()));
+        let plot = history.downsample(10, Downsample::Lttb);
+        if !matches!(plot, Err(SynaError::TypeMismatch { .. })) {
+            add("plot", text(plot));
+        }
+    }
+    all
+}
+
+#[test]
+fn no_flipped_byte_of_an_encoded_column_changes_an_answer() {
+    let bytes = encoded_subject();
+    let open = |bytes: &[u8]| {
+        let storage = image::storage_with(bytes);
+        SynaDB::read_only_with_storage(storage, NAME, DbConfig::default())
+    };
+    let db = open(&bytes).unwrap();
+    let used = db.stats().unwrap().encodings;
+    let mut names: Vec<&str> = used.iter().map(|used| used.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    println!("encodings: {names:?}");
+    let expected: HashMap<String, String> =
+        answers(&db).into_iter().map(|(what, answer)| (what, answer.unwrap())).collect();
+    // Every byte takes minutes: `make bit-flips`.
+    let step = std::env::var("SYNADB_FLIP_STEP").map_or(37, |step| step.parse().unwrap());
+    let (next, refused) = (AtomicU64::new(0), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, std::num::NonZero::get) {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(step, Ordering::Relaxed) as usize + image::LOG_START;
+                    if at >= bytes.len() {
+                        break;
+                    }
+                    let mut flipped = bytes.clone();
+                    flipped[at] ^= 1 << (at % 8);
+                    let Ok(db) = open(&flipped) else { continue };
+                    let found = answers(&db);
+                    for (what, found) in found {
+                        match found {
+                            Ok(found) => assert!(found == expected[&what], "byte {at}: {what}"),
+                            Err(_) => drop(refused.fetch_add(1, Ordering::Relaxed)),
+                        }
+                    }
+                }
+            });
+        }
+    });
+    println!("every {step}th of {} bytes: {refused:?} answers refused", bytes.len());
+    assert!(refused.load(Ordering::Relaxed) > 1000);
 }

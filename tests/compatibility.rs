@@ -168,6 +168,8 @@ fn encoded_columns() -> Vec<(&'static str, Vec<i64>, Vec<Atom>)> {
         ),
         ("bits", column(rows(1500), &|n| Atom::Float((n as f64 / 10.0).sqrt()))),
         ("few", column(squares, &|n| Atom::Float((noise(n) & 7) as f64 * std::f64::consts::PI))),
+        // Two blocks.
+        ("long", column(rows(8200), &|n| Atom::Int(n / 2050))),
         ("nulls", column(rows(1500), &|n| if n < 900 { Atom::Int(n) } else { Atom::Null })),
         (
             "mixed runs",
@@ -233,7 +235,8 @@ fn encodings_of(bytes: &[u8]) -> Vec<u8> {
         let (columns, blocks) = (usize::from(value[5]), image::u32_at(value, 20) as usize);
         for number in 0..blocks * columns {
             let block = number / columns * (136 + 32 * columns);
-            found.push(value[40 + block + 136 + 32 * (number % columns) + 1]);
+            let records = entry.records_at(bytes);
+            found.push(value[records + block + 136 + 32 * (number % columns) + 1]);
         }
     }
     found.sort_unstable();

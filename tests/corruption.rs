@@ -297,6 +297,119 @@ fn damage_in_the_last_synced_entry_is_corrupt_and_in_an_unsynced_one_is_cut() {
     assert!(db.recovery_report().bytes_cut > 0);
 }
 
+/// Puts, then a chunk of two blocks, whose records have a checksum of their own: in a closed file,
+/// and as a crash leaves it.
+fn two_blocks() -> (Vec<u8>, Vec<u8>, image::RawEntry) {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let db = open(&storage).unwrap();
+    for n in 0..3 {
+        db.append_at("key", n, n).unwrap();
+    }
+    let times: Vec<i64> = (3..9000).collect();
+    let values: Vec<i64> = times.iter().map(|t| t / 100).collect();
+    db.append_batch("key", &times, &values).unwrap();
+    let mut torn = image::image_of(&storage);
+    image::forget_durable(&mut torn);
+    db.close().unwrap();
+    let closed = image::image_of(&storage);
+    let chunk = image::entries(&torn).into_iter().rfind(|e| e.kind == CHUNK).unwrap();
+    assert_eq!(image::u32_at(&torn, chunk.value_at + 20), 2, "blocks");
+    (closed, torn, chunk)
+}
+
+/// Every byte of a header in two parts: what the entry's checksum covers, and the block records
+/// behind it, which questions about all rows leave alone.
+#[test]
+fn no_damage_to_the_header_of_a_chunk_of_several_blocks_changes_an_answer() {
+    let (closed, torn, chunk) = two_blocks();
+    let header_len = 208 + 2 * (136 + 2 * 32);
+    let stats = |db: &SynaDB| Ok(format!("{:?}", db.history("key")?.stats()?));
+    let whole = read_only(&image::storage_with(&closed)).unwrap();
+    let (points, told) = (read_all(&whole).unwrap(), stats(&whole).unwrap());
+    let (mut answered, mut refused) = (0, 0);
+    // The link to the entry before it is read by scans only.
+    for at in chunk.offset + 4..chunk.value_at + header_len {
+        let mut damaged = closed.clone();
+        damaged[at] ^= 1 << (at % 8);
+        let opened = read_only(&image::storage_with(&damaged));
+        let found = opened.as_ref().ok().map(|db| (stats(db), read_all(db)));
+        let Some((found, read)) = found else {
+            refused += 1;
+            continue;
+        };
+        // What is summed up needs no more than what speaks for it.
+        match found {
+            Ok(found) => assert_eq!(found, told, "a flip at {at}"),
+            Err(SynaError::Corrupt { .. } | SynaError::UnsupportedFeature { .. }) => refused += 1,
+            Err(error) => panic!("{error}"),
+        }
+        assert!(read.is_err(), "a flip at {at} went unnoticed");
+        answered += u32::from(at >= chunk.value_at + 208);
+        assert!(opened.unwrap().verify().is_err());
+
+        let mut damaged = torn.clone();
+        damaged[at] ^= 1 << (at % 8);
+        let db = open(&image::storage_with(&damaged)).unwrap();
+        assert_eq!(ints(&db), [0, 1, 2], "a flip at {at}");
+    }
+    assert!(answered > 300 && refused > 100, "{answered} {refused}");
+    assert_eq!(read_all(&open(&image::storage_with(&torn)).unwrap()).unwrap(), points);
+}
+
+/// As-of lookups and time ranges decoded every block of a chunk, and `types` all of a history. With
+/// every other block damaged, answers show that no other is read.
+#[test]
+fn questions_read_only_the_blocks_they_are_about() {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let db = open(&storage).unwrap();
+    let times: Vec<i64> = (0..5 * 8192).collect();
+    let values: Vec<i64> = times.iter().map(|t| t * t % 1000).collect();
+    db.append_batch("key", &times, &values).unwrap();
+    db.close().unwrap();
+    let mut bytes = image::image_of(&storage);
+    let whole = read_only(&image::storage_with(&bytes)).unwrap();
+    let chunk = image::entries(&bytes).into_iter().find(|entry| entry.kind == CHUNK).unwrap();
+    let data_at = chunk.value_at + image::u64_at(&bytes, chunk.value_at + 24) as usize;
+    for block in [0, 1, 3, 4] {
+        for column in 0..2 {
+            let record = chunk.value_at + 208 + block * (136 + 2 * 32) + 136 + 32 * column;
+            let at = data_at + image::u64_at(&bytes, record + 8) as usize;
+            bytes[at] ^= 1;
+        }
+    }
+    let db = read_only(&image::storage_with(&bytes)).unwrap();
+    assert!(matches!(db.get_history("key"), Err(SynaError::Corrupt { .. })));
+    for t in [2 * 8192, 20_000, 3 * 8192 - 1] {
+        assert_eq!(db.get_at("key", t).unwrap(), Some(Atom::Int(t * t % 1000)), "{t}");
+    }
+    assert!(matches!(db.get_at("key", 2 * 8192 - 1), Err(SynaError::Corrupt { .. })));
+    let range = 2 * 8192..3 * 8192;
+    let points = db.get_history_range("key", range.clone()).unwrap();
+    assert_eq!(points, whole.get_history_range("key", range.clone()).unwrap());
+    assert_eq!(points.len(), 8192);
+    assert!(db.get_history_range("key", range.start..range.end + 1).is_err());
+    assert_eq!(db.types("key").unwrap(), [synadb::AtomKind::Int]);
+    let stats = |db: &SynaDB| db.history("key").unwrap().stats().unwrap();
+    assert_eq!(stats(&db), stats(&whole));
+}
+
+/// A write that was stopped may have left the beginning of a chunk and none of its block records.
+#[test]
+fn a_chunk_without_the_rest_of_its_header_is_a_torn_tail() {
+    let (_, torn, chunk) = two_blocks();
+    for keep in (chunk.offset + 8..torn.len()).step_by(61) {
+        let mut zeros = torn.clone();
+        zeros[keep..].fill(0);
+        for bytes in [&zeros[..], &torn[..keep]] {
+            let storage = image::storage_with(bytes);
+            assert_eq!(ints(&read_only(&storage).unwrap()), [0, 1, 2], "{keep}");
+            let db = open(&storage).unwrap();
+            assert_eq!(ints(&db), [0, 1, 2], "{keep}");
+            assert_eq!(db.recovery_report().torn_copy, None);
+        }
+    }
+}
+
 #[test]
 fn one_slot_is_enough_and_none_is_refused() {
     let bytes = sample();

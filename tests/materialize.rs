@@ -478,6 +478,10 @@ fn check_questions(history: &synadb::History, points: &[Point], rng: &mut Rng) {
         format!("{stats:?}")
     };
     assert_eq!(without_sums(&found), without_sums(&expected));
+    // All points asked for in another way are read block by block.
+    let by_block = history.clone().last(u64::MAX - 1).stats().unwrap();
+    assert_eq!(without_sums(&by_block), without_sums(&expected));
+    assert!(close(by_block.sum, expected.sum, scale));
 
     let step = ["1us", "700ms", "1m", "1h", "1d"][rng.below(5) as usize];
     let every: Every = step.parse().unwrap();
@@ -821,6 +825,29 @@ fn long_streams_leave_in_batches_of_a_million_rows() {
     assert_eq!(stream().len(), 2_500_000);
 }
 
+/// Batches were cut by what values take in the file: of texts that are compressed there a batch held
+/// hundreds of times as much, and those of a long history did not even fit one array.
+#[test]
+fn large_compressed_values_leave_in_batches_of_64_mib() {
+    let db = SynaDB::in_memory().unwrap();
+    let text = "x".repeat(30 << 20);
+    for time in 0..5 {
+        db.append_at(KEY, time, text.as_str()).unwrap();
+    }
+    let history = db.history(KEY).unwrap();
+    let told = history.stream().unwrap().explain().unwrap();
+    assert_eq!((told.rows, told.batches), (5, 3), "{told}");
+    let bytes = told.columns[1].decoded_bytes;
+    assert!((150 << 20..151 << 20).contains(&bytes), "{told}");
+    let batches: Vec<RecordBatch> = history.stream().unwrap().map(Result::unwrap).collect();
+    assert_eq!(batches.len(), 3);
+    for batch in &batches {
+        let texts = batch.column(1).as_string::<i32>();
+        assert!(texts.value_data().len() <= 64 << 20);
+        assert!(texts.iter().all(|found| found == Some(&*text)));
+    }
+}
+
 #[test]
 fn many_small_chunks_leave_in_few_batches() {
     let db = SynaDB::in_memory().unwrap();
@@ -862,7 +889,10 @@ fn buckets_without_points_come_when_asked_for() {
     db.append_at(KEY, i64::MAX, 1).unwrap();
     let history = db.history(KEY).unwrap().empty_buckets(true);
     let refused = history.resample("1us".parse().unwrap(), &aggregates);
-    assert!(matches!(refused, Err(SynaError::OutOfMemory { .. })));
+    assert!(matches!(refused, Err(SynaError::FrameTooLarge { max: 0x4000_0000, .. })));
+    // Two columns of one name would be no use to anybody.
+    let twice = history.resample(every, &[Aggregate::Mean, Aggregate::Sum, Aggregate::Mean]);
+    assert!(matches!(twice, Err(SynaError::InvalidOption { option: "aggregates", .. })));
 }
 
 #[test]
@@ -891,6 +921,39 @@ fn plots_keep_what_stands_out() {
     db.append("texts", "a").unwrap();
     let refused = db.history("texts").unwrap().downsample(10, Downsample::MinMax);
     assert!(matches!(refused, Err(SynaError::TypeMismatch { .. })));
+    db.append("texts", vec![1_u8]).unwrap();
+    let refused = db.history("texts").unwrap().downsample(10, Downsample::MinMax);
+    assert!(
+        matches!(refused, Err(SynaError::TypeMismatch { .. })),
+        "texts and bytes are no numbers"
+    );
+}
+
+/// Plots of keys with floats among other kinds were made of what fits a double and is left when the
+/// rest is skipped: integers beyond 2^53, the largest of all, were missing, and `last` took the last
+/// numbers instead of the numbers among the last points.
+#[test]
+fn plots_of_mixed_keys_are_of_the_points_asked_for() {
+    let db = SynaDB::in_memory().unwrap();
+    let large = (1_i64 << 53) + 1;
+    let values = [Atom::Float(1.5), Atom::Int(large), Atom::Int(2), "x".into(), Atom::Null];
+    for decode in [false, true] {
+        let key = if decode { "chunk" } else { "tail" };
+        for (time, value) in (0..).zip(values.iter().cycle().take(if decode { 500 } else { 5 })) {
+            db.append_at(key, time, value.clone()).unwrap();
+        }
+        if decode {
+            db.optimize().unwrap();
+        }
+        let history = db.history(key).unwrap();
+        for method in [Downsample::MinMax, Downsample::Lttb] {
+            let few = history.clone().rows(0..5).downsample(10, method).unwrap();
+            assert_eq!(floats_of(&few), [1.5, large as f64, 2.0], "{key}");
+            assert_eq!(few.column(1).null_count(), 0);
+            let last = history.clone().last(3).downsample(10, method).unwrap();
+            assert_eq!(floats_of(&last), [2.0], "{key}");
+        }
+    }
 }
 
 #[test]

@@ -218,7 +218,7 @@ fn in_time(rows: &Rows, times: &Range<i64>) -> Rows {
 proptest! {
     // A smaller seed makes no simpler database: there is nothing to shrink.
     #![proptest_config(ProptestConfig {
-        cases: 48,
+        cases: 24,
         max_shrink_iters: 0,
         failure_persistence: None,
         ..ProptestConfig::default()

@@ -33,8 +33,9 @@ fn flags_of_columns(value: &[u8]) -> u8 {
     }
     let columns = usize::from(value[5]);
     let blocks = (image::u32_at(value, 20) as usize).min(64);
+    let start = records_at(value);
     let places = (0..blocks * columns).map(|number| {
-        40 + number / columns * (136 + 32 * columns) + 136 + number % columns * 32 + 1
+        start + number / columns * (136 + 32 * columns) + 136 + number % columns * 32 + 1
     });
     places.filter_map(|at| value.get(at)).fold(0, |flags, encoding| {
         flags
@@ -44,6 +45,11 @@ fn flags_of_columns(value: &[u8]) -> u8 {
                 _ => 1,
             }
     })
+}
+
+/// Where the block records begin: behind the record of all rows, if there is one.
+fn records_at(value: &[u8]) -> usize {
+    if value[4] & 0x80 == 0 { 40 } else { 208 }
 }
 
 /// Makes the checksums of the columns right, as far as the header tells where they lie.
@@ -56,7 +62,7 @@ fn mend_columns(value: &mut [u8]) {
     let data_start = image::u64_at(value, 24);
     for block in 0..blocks {
         for column in 0..columns {
-            let at = 40 + block * (136 + 32 * columns) + 136 + 32 * column;
+            let at = records_at(value) + block * (136 + 32 * columns) + 136 + 32 * column;
             if at + 32 > value.len() {
                 return;
             }

@@ -15,8 +15,8 @@ use crate::column::stats::{FloatStats, IntStats, TimestampStats, ZoneMap};
 use crate::error::{Result, SynaError};
 use crate::format::checksum::crc32c;
 use crate::format::chunk::{
-    BLOB_RUN_LEN_MAX, BLOCK_DECODED_SIZE_MAX, BLOCK_ROWS, BLOCK_ROWS_STEP, BlockRecord,
-    ChunkHeader, ChunkType, ColumnRecord, ColumnRole, DATA_ALIGN, EncodingId,
+    BLOB_RUN_LEN_MAX, BLOCK_DECODED_SIZE_MAX, BLOCK_ROWS, BLOCK_ROWS_STEP, BLOCK_SIZE_OPTIMIZED,
+    BlockRecord, ChunkHeader, ChunkType, ColumnRecord, ColumnRole, DATA_ALIGN, EncodingId,
     SHARED_VALUE_SIZE_MAX, align_up,
 };
 
@@ -66,19 +66,30 @@ impl EncodedChunk {
         policy: Policy,
         chunk_size_max: u64,
     ) -> Result<Self> {
+        Self::from_points_in_blocks(points, BLOCK_ROWS, policy, chunk_size_max)
+    }
+
+    /// As [`EncodedChunk::from_points`], in blocks of up to `block_rows` rows, a multiple of 64.
+    pub(crate) fn from_points_in_blocks(
+        points: &Points,
+        block_rows: usize,
+        policy: Policy,
+        chunk_size_max: u64,
+    ) -> Result<Self> {
         let (timestamps, bits) = (points.timestamps(), points.bits());
+        let blocks = equal_blocks(points.len(), block_rows);
         match points.uniform_kind() {
             Some(AtomKind::Float) => {
                 let stats = |bits: &[u64], zone: &mut _| float_stats(bits, f64::from_bits, zone);
                 let column = NumberColumn { kind: AtomKind::Float, stats, word: |bits| bits };
-                Self::from_numbers(timestamps, bits, column, policy, chunk_size_max)
+                Self::from_numbers(timestamps, bits, column, blocks, policy, chunk_size_max)
             }
             Some(AtomKind::Int) => {
                 let stats = |bits: &[u64], zone: &mut _| int_stats(bits, u64::cast_signed, zone);
                 let column = NumberColumn { kind: AtomKind::Int, stats, word: |bits| bits };
-                Self::from_numbers(timestamps, bits, column, policy, chunk_size_max)
+                Self::from_numbers(timestamps, bits, column, blocks, policy, chunk_size_max)
             }
-            _ => Self::from_any(points, policy, chunk_size_max),
+            _ => Self::from_any(points, block_rows, policy, chunk_size_max),
         }
     }
 
@@ -101,7 +112,8 @@ impl EncodedChunk {
     ) -> Result<Self> {
         let stats = |values: &[f64], zone: &mut _| float_stats(values, |value| value, zone);
         let column = NumberColumn { kind: AtomKind::Float, stats, word: f64::to_bits };
-        Self::from_numbers(timestamps, values, column, policy, chunk_size_max)
+        let blocks = equal_blocks(values.len(), BLOCK_ROWS);
+        Self::from_numbers(timestamps, values, column, blocks, policy, chunk_size_max)
     }
 
     /// Encodes one integer per timestamp, by encodings that `policy` allows;
@@ -122,7 +134,8 @@ impl EncodedChunk {
     ) -> Result<Self> {
         let stats = |values: &[i64], zone: &mut _| int_stats(values, |value| value, zone);
         let column = NumberColumn { kind: AtomKind::Int, stats, word: i64::cast_unsigned };
-        Self::from_numbers(timestamps, values, column, policy, chunk_size_max)
+        let blocks = equal_blocks(values.len(), BLOCK_ROWS);
+        Self::from_numbers(timestamps, values, column, blocks, policy, chunk_size_max)
     }
 
     /// As [`EncodedChunk::from_floats`] and [`EncodedChunk::from_ints`]; where `policy` allows no
@@ -180,7 +193,8 @@ impl EncodedChunk {
             return Err(SynaError::LengthMismatch { timestamps, values });
         }
         let counts = RowKinds::Uniform(kind).counts(rows);
-        let plan = Plan { counts, blocks: equal_blocks(rows), text_len: 0, bytes_len: 0 };
+        let plan =
+            Plan { counts, blocks: equal_blocks(rows, BLOCK_ROWS), text_len: 0, bytes_len: 0 };
         let mut header = blank_header(&plan, chunk_size_max)?.0;
         let values_at = timestamps.inner().len().next_multiple_of(DATA_ALIGN);
         for (block, records) in header.blocks.iter_mut().zip(header.columns.chunks_mut(2)) {
@@ -202,7 +216,6 @@ impl EncodedChunk {
                 record.decoded_len = column.len() as u64;
             }
         }
-        header.set_decoded_starts();
         let columns = vec![timestamps.inner().clone(), values.clone()];
         Ok(EncodedChunk::new(header, Data::Shared(columns)))
     }
@@ -211,6 +224,7 @@ impl EncodedChunk {
         timestamps: &[i64],
         values: &[T],
         column: NumberColumn<impl Fn(&[T], &mut ZoneMap), impl Fn(T) -> u64>,
+        blocks: Vec<Range<usize>>,
         policy: Policy,
         chunk_size_max: u64,
     ) -> Result<Self> {
@@ -220,7 +234,7 @@ impl EncodedChunk {
             return Err(SynaError::LengthMismatch { timestamps, values });
         }
         let counts = RowKinds::Uniform(kind).counts(values.len());
-        let plan = Plan { counts, blocks: equal_blocks(values.len()), text_len: 0, bytes_len: 0 };
+        let plan = Plan { counts, blocks, text_len: 0, bytes_len: 0 };
         let mut assembler = Assembler::new(plan, chunk_size_max)?;
         for block in assembler.blocks() {
             block.zone.counts = RowKinds::Uniform(kind).counts(block.rows as usize);
@@ -240,8 +254,13 @@ impl EncodedChunk {
         Ok(assembler.finish())
     }
 
-    fn from_any(points: &Points, policy: Policy, chunk_size_max: u64) -> Result<Self> {
-        let plan = Plan::of(points)?;
+    fn from_any(
+        points: &Points,
+        block_rows: usize,
+        policy: Policy,
+        chunk_size_max: u64,
+    ) -> Result<Self> {
+        let plan = Plan::of(points, block_rows)?;
         let mut assembler = Assembler::new(plan, chunk_size_max)?;
         let chunk_type = assembler.header.chunk_type;
         for block in assembler.blocks() {
@@ -304,7 +323,8 @@ impl EncodedChunk {
         EncodedChunk::new(header, Data::Owned(Vec::new()))
     }
 
-    fn new(header: ChunkHeader, data: Data) -> Self {
+    fn new(mut header: ChunkHeader, data: Data) -> Self {
+        header.complete();
         let head = header.encode();
         let mut chunk = EncodedChunk { header, head, data };
         chunk.place(0, 0, 0);
@@ -318,12 +338,12 @@ impl EncodedChunk {
 
     /// The smallest timestamp.
     pub(crate) fn timestamp_min(&self) -> i64 {
-        self.header.blocks.iter().map(|block| block.zone.timestamp_min).min().unwrap_or(0)
+        self.header.zone_map().timestamp_min
     }
 
     /// The largest timestamp.
     pub(crate) fn timestamp_max(&self) -> i64 {
-        self.header.blocks.iter().map(|block| block.zone.timestamp_max).max().unwrap_or(0)
+        self.header.zone_map().timestamp_max
     }
 
     /// Fills in the row of the first point and the place of the columns, for an entry at
@@ -402,13 +422,13 @@ struct Plan {
 }
 
 impl Plan {
-    fn of(points: &Points) -> Result<Self> {
+    fn of(points: &Points, block_rows: usize) -> Result<Self> {
         let all = 0..points.len();
         let counts = points.kinds(all.clone()).counts(all.len());
         let mut plan = Plan { counts, blocks: Vec::new(), text_len: 0, bytes_len: 0 };
         let [_, _, _, texts, bytes] = counts;
         if texts == 0 && bytes == 0 {
-            plan.blocks = equal_blocks(points.len());
+            plan.blocks = equal_blocks(points.len(), block_rows);
             return Ok(plan);
         }
         for row in all {
@@ -427,12 +447,12 @@ impl Plan {
             }
         }
         let blobs_len = plan.text_len.saturating_add(plan.bytes_len);
-        plan.blocks = if blobs_len.saturating_add(BLOCK_ROWS as u64 * ROW_SIZE_MAX)
-            <= BLOCK_DECODED_SIZE_MAX
-        {
-            equal_blocks(points.len())
+        let max =
+            if block_rows > BLOCK_ROWS { BLOCK_SIZE_OPTIMIZED } else { BLOCK_DECODED_SIZE_MAX };
+        plan.blocks = if blobs_len.saturating_add(block_rows as u64 * ROW_SIZE_MAX) <= max {
+            equal_blocks(points.len(), block_rows)
         } else {
-            blocks_by_size(points)
+            blocks_by_size(points, block_rows)
         };
         Ok(plan)
     }
@@ -470,23 +490,26 @@ fn too_large(what: &'static str, len: u64, max: u64) -> SynaError {
     SynaError::BatchTooLarge { what, len, max }
 }
 
-fn equal_blocks(rows: usize) -> Vec<Range<usize>> {
+fn equal_blocks(rows: usize, block_rows: usize) -> Vec<Range<usize>> {
     (0..rows)
-        .step_by(BLOCK_ROWS)
-        .map(|start| start..start.saturating_add(BLOCK_ROWS).min(rows))
+        .step_by(block_rows)
+        .map(|start| start..start.saturating_add(block_rows).min(rows))
         .collect()
 }
 
-/// Blocks of at most [`BLOCK_ROWS`] rows and [`BLOCK_DECODED_SIZE_MAX`] bytes.
-fn blocks_by_size(points: &Points) -> Vec<Range<usize>> {
+/// Blocks of at most `block_rows` rows and [`BLOCK_DECODED_SIZE_MAX`] bytes, and of at most
+/// [`BLOCK_SIZE_OPTIMIZED`] bytes where they have more than [`BLOCK_ROWS`] rows.
+fn blocks_by_size(points: &Points, block_rows: usize) -> Vec<Range<usize>> {
     let mut blocks = Vec::new();
     let (mut start, mut size) = (0, 0_u64);
     for group in (0..points.len()).step_by(BLOCK_ROWS_STEP as usize) {
         let end = group.saturating_add(BLOCK_ROWS_STEP as usize).min(points.len());
         let texts = (group..end).map(|row| points.blob(row).len() as u64).sum::<u64>();
         let added = texts.saturating_add(ROW_SIZE_MAX * u64::from(BLOCK_ROWS_STEP));
-        let full = end.saturating_sub(start) > BLOCK_ROWS
-            || size.saturating_add(added) > BLOCK_DECODED_SIZE_MAX;
+        let (rows, bytes) = (end.saturating_sub(start), size.saturating_add(added));
+        let full = rows > block_rows
+            || bytes > BLOCK_DECODED_SIZE_MAX
+            || (rows > BLOCK_ROWS && bytes > BLOCK_SIZE_OPTIMIZED);
         if full && group > start {
             blocks.push(start..group);
             (start, size) = (group, 0);
@@ -552,7 +575,6 @@ impl Assembler {
     fn finish(mut self) -> EncodedChunk {
         debug_assert!(self.header.data_len >= self.data.len() as u64);
         self.header.data_len = self.data.len() as u64;
-        self.header.set_decoded_starts();
         EncodedChunk::new(self.header, Data::Owned(self.data))
     }
 }
@@ -592,6 +614,8 @@ fn blank_header(plan: &Plan, chunk_size_max: u64) -> Result<(ChunkHeader, Vec<Co
         column_count: roles.iter().fold(0, |count, _| count + 1),
         blocks: blocks.collect(),
         columns: plan.blocks.iter().flat_map(|_| roles.iter().copied().map(blank)).collect(),
+        whole: Box::default(),
+        whole_is_stored: plan.blocks.len() > 1,
     };
     let value_len = data_len + header.header_len() as u64 + DATA_ALIGN as u64 - 1;
     if value_len > max {
@@ -882,6 +906,26 @@ mod tests {
         let value = value_of(&chunk);
         let header = ChunkHeader::parse(&value, value.len() as u64).unwrap();
         assert_same_points(&decode(&header, &value, true).unwrap(), &points);
+    }
+
+    /// Texts that are short are as many in a block as numbers; of longer ones a block has no more
+    /// than it would have without being optimized.
+    #[test]
+    fn large_blocks_have_a_mebibyte_at_most() {
+        let blocks = |len: usize, rows: usize| -> Vec<u32> {
+            let points = points_of((0..rows).map(|_| bytes_of(len)));
+            let chunk = EncodedChunk::from_points_in_blocks(&points, 65_536, Policy::FAST, 1 << 30);
+            let chunk = chunk.unwrap();
+            assert!(chunk.header().blocks.iter().zip(0..).all(|(block, number)| {
+                let columns = chunk.header().block_columns(number);
+                let decoded: u64 = columns.iter().map(|column| column.decoded_len).sum();
+                block.rows <= 8192 || decoded <= 1 << 20
+            }));
+            chunk.header().blocks.iter().map(|block| block.rows).collect()
+        };
+        assert_eq!(blocks(1000, 20_000), [8192, 8192, 3616]);
+        assert_eq!(blocks(3, 20_000), [20_000]);
+        assert_eq!(blocks(50, 40_000), [13_952, 13_952, 12_096]);
     }
 
     #[test]

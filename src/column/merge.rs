@@ -89,7 +89,7 @@ impl MergedChunk {
         let by_block = (0..blocks.len())
             .flat_map(|block| columns.iter().skip(block).step_by(blocks.len().max(1)))
             .map(|column| column.record);
-        let mut header = ChunkHeader {
+        let header = ChunkHeader {
             chunk_type,
             first_row: 0,
             rows,
@@ -98,8 +98,9 @@ impl MergedChunk {
             column_count: roles.iter().fold(0, |count, _| count + 1),
             columns: by_block.collect(),
             blocks,
+            whole: Box::default(),
+            whole_is_stored: false,
         };
-        header.set_decoded_starts();
         MergedChunk { chunk: EncodedChunk::without_data(header), columns }
     }
 

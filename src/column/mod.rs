@@ -20,5 +20,5 @@ pub(crate) mod testing;
 
 pub(crate) use builder::{EncodedChunk, NumberBuffer};
 pub(crate) use merge::{ColumnSource, MergedChunk, SourceBlock, is_mergeable};
-pub(crate) use points::Points;
+pub(crate) use points::{Points, RowKinds};
 pub(crate) use stats::{FloatStats, IntStats, TimestampStats, ZoneMap};

@@ -605,7 +605,7 @@ mod tests {
             decode_block_timestamps(&header, block, data, true, &mut timestamps).unwrap();
         }
         assert_eq!(timestamps, points.timestamps());
-        let mut zone = header.zone_map();
+        let mut zone = *header.zone_map();
         let whole = zone_map(points, 0..points.len()).0;
         zone.float.sum = whole.float.sum;
         assert_eq!(zone, whole);

@@ -17,14 +17,11 @@ use crate::index::Glob;
 use crate::materialize::cache::Column;
 use crate::materialize::schema::{ValueType, arrow_error, timestamp_type};
 use crate::materialize::{AsType, OnMismatch, Order, Tensor, each, timestamp_array};
-use crate::query::{Align, Every, Fill, Grid, UnionOfTimes, carry_last, rows_seen};
+use crate::query::{Align, CELLS_MAX, Every, Fill, Grid, UnionOfTimes, carry_last, rows_seen};
 
 use super::SynaDB;
 use super::core::Pinned;
 use super::history::History;
-
-/// A frame has at most so many cells, rows times keys: 8 GiB of numbers.
-const CELLS_MAX: u64 = 1 << 30;
 
 /// Columns that are made before they are written to the rows of a tensor.
 const TENSOR_COLUMNS: usize = 32;

@@ -10,8 +10,9 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::SchemaRef;
 
+use crate::atom::AtomKind;
 use crate::error::{Result, SynaError};
-use crate::index::{KeyId, KeySlot, Part};
+use crate::index::{HistoryView, KeyId, KeySlot, Part};
 use crate::materialize::cache::Column;
 use crate::materialize::schema::{ValueType, arrow_error};
 use crate::materialize::{
@@ -92,6 +93,21 @@ enum Cut {
     Places(Range<u64>),
     /// Of those with timestamps in this range.
     Times(Range<i64>),
+}
+
+impl Asked {
+    /// Whether all rows are, whatever the form.
+    fn is_all(&self) -> bool {
+        self.times.is_none()
+            && self.rows == (0..u64::MAX)
+            && self.last == u64::MAX
+            && self.cuts.is_empty()
+    }
+
+    /// Whether rows are chosen by their places alone.
+    fn is_by_place(&self) -> bool {
+        self.times.is_none() && self.cuts.iter().all(|cut| matches!(cut, Cut::Places(_)))
+    }
 }
 
 /// The rows that were asked for.
@@ -469,6 +485,12 @@ impl History {
     /// As [`History::read`].
     pub fn stats(&self) -> Result<HistoryStats> {
         self.check()?;
+        if self.asked.is_all() && self.selected.get().is_none() {
+            let KeyReader { log, key, .. } = &self.reader;
+            if let Some(stats) = query::stats_of_all(log, key, &self.view()?)? {
+                return Ok(stats);
+            }
+        }
         let selected = self.clone().as_type(AsType::Natural).on_mismatch(OnMismatch::Raise);
         let selected = selected.selected()?;
         query::stats(&self.reader, &pieces(&selected.parts, &selected.rows))
@@ -496,9 +518,17 @@ impl History {
     ///
     /// # Errors
     ///
-    /// As [`History::read`].
+    /// As [`History::read`]; `InvalidOption` if an aggregate is named twice; `FrameTooLarge` if
+    /// [`empty_buckets`](History::empty_buckets) makes more than 2^30 cells. A bucket with points takes
+    /// some 300 bytes until the batch is made, so an `every` shorter than the points are apart takes
+    /// far more memory than the history.
     pub fn resample(&self, every: Every, aggregates: &[Aggregate]) -> Result<RecordBatch> {
         self.check()?;
+        let is_named_again = |(at, aggregate)| aggregates.iter().take(at).any(|a| a == aggregate);
+        if aggregates.iter().enumerate().any(is_named_again) {
+            let (option, what) = ("aggregates", "each of them once");
+            return Err(SynaError::InvalidOption { option, what });
+        }
         let selected = self.clone().as_type(AsType::Natural).on_mismatch(OnMismatch::Raise);
         let selected = selected.selected()?;
         let pieces = pieces(&selected.parts, &selected.rows);
@@ -508,24 +538,46 @@ impl History {
     /// About `count` of the points asked for, at most, which a plot of all of them would show, in
     /// the order of time. Only numbers count: nulls, NaN, texts and bytes are left out.
     ///
+    /// `value` is Int64 where the key holds nothing but integers and nulls, and Float64 otherwise:
+    /// among floats an integer leaves as the nearest double.
+    ///
     /// # Errors
     ///
     /// As [`History::read`]; `InvalidOption` if `count` is less than 3; `TypeMismatch` if the key
-    /// holds nothing but texts or bytes.
+    /// holds nothing but texts, bytes and nulls, and not only nulls.
     pub fn downsample(&self, count: usize, method: Downsample) -> Result<RecordBatch> {
+        self.check()?;
+        query::check_count(count)?;
         let natural = self.clone().as_type(AsType::Natural).order(Order::Time);
         let natural = natural.on_mismatch(OnMismatch::Raise);
         let batch = match natural.selected()?.values {
             ValueType::Float | ValueType::Int => natural.read()?,
-            ValueType::Text | ValueType::Bytes => {
-                let expected = crate::AtomKind::Float;
-                let found = natural.selected()?.values.kind();
-                let key = self.key().to_owned();
-                return Err(SynaError::TypeMismatch { key, expected, found });
-            }
-            _ => natural.as_type(AsType::Float).on_mismatch(OnMismatch::Skip).read()?,
+            _ => natural.nearest_floats()?,
         };
         query::downsample(&batch, count, method)
+    }
+
+    /// The points asked for, numbers as the nearest doubles, everything else as null. No row is left
+    /// out, because then [`last`](History::last) would mean other rows.
+    fn nearest_floats(&self) -> Result<RecordBatch> {
+        let kinds = self.reader.kinds(&self.selected()?.parts, &self.live)?;
+        let [_, floats, ints, texts, _] = kinds.counts;
+        if floats == 0 && ints == 0 {
+            let (key, expected) = (self.key().to_owned(), AtomKind::Float);
+            let found = if texts > 0 { AtomKind::Text } else { AtomKind::Bytes };
+            return Err(SynaError::TypeMismatch { key, expected, found });
+        }
+        let history = self.clone().on_mismatch(OnMismatch::Null);
+        let floats = history.clone().as_type(AsType::Float).read()?;
+        if kinds.ints_are_floats {
+            return Ok(floats);
+        }
+        // The same rows in the same order, with the integers that are no doubles.
+        let ints = history.as_type(AsType::Int).read()?;
+        let ints = ints.column(1).as_primitive();
+        let values = query::nearest_floats(floats.column(1).as_primitive(), ints)?;
+        let timestamps = Arc::clone(floats.column(0));
+        batch_of(ValueType::Float.schema(), timestamps, Arc::new(values))
     }
 }
 
@@ -578,6 +630,16 @@ impl History {
         Some(batch_of(values.schema(), timestamps, array))
     }
 
+    /// Where all live rows lie.
+    fn view(&self) -> Result<HistoryView> {
+        Ok(self.slot()?.view(self.pinned.commit_end(), |v| v.live_from..v.rows))
+    }
+
+    fn slot(&self) -> Result<&KeySlot> {
+        let absent = || SynaError::KeyNotFound { key: self.key().to_owned() };
+        self.pinned.generation.index.slot(self.reader.id).ok_or_else(absent)
+    }
+
     fn selected(&self) -> Result<Arc<Selected>> {
         if let Some(selected) = self.selected.get() {
             return Ok(Arc::clone(selected));
@@ -588,10 +650,7 @@ impl History {
 
     fn select(&self) -> Result<Selected> {
         let (reader, asked) = (&self.reader, &self.asked);
-        let generation = &self.pinned.generation;
-        let absent = || SynaError::KeyNotFound { key: self.key().to_owned() };
-        let slot = generation.index.slot(reader.id).ok_or_else(absent)?;
-        let parts = self.pinned.parts(reader, slot, None)?;
+        let parts = self.pinned.parts(reader, self.slot()?, None)?;
         let kinds = reader.kinds(&parts, &self.live)?;
         let values = ValueType::of(asked.as_type, &kinds);
         let row = |place: u64| self.live.start.saturating_add(place).min(self.live.end);
@@ -620,13 +679,6 @@ impl History {
             return Ok(false);
         }
         Ok(!self.reader.is_sorted(&pieces(&selected.parts, &selected.rows))?)
-    }
-}
-
-impl Asked {
-    /// Whether rows are chosen by their places alone.
-    fn is_by_place(&self) -> bool {
-        self.times.is_none() && self.cuts.iter().all(|cut| matches!(cut, Cut::Places(_)))
     }
 }
 

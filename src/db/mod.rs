@@ -617,8 +617,8 @@ impl SynaDB {
         self.reading()?.pinned().view().get_history_rows(key, rows)
     }
 
-    /// The live points with timestamps in `[start, end)`, in append order. Chunks whose times lie
-    /// outside are not read.
+    /// The live points with timestamps in `[start, end)`, in append order. Chunks and blocks
+    /// whose times lie outside are not read.
     ///
     /// # Errors
     ///

@@ -99,12 +99,17 @@ impl View<'_> {
 
     /// Rows are counted from the first live one.
     pub(crate) fn get_history_rows(&self, key: &str, rows: Range<u64>) -> Result<Vec<Point>> {
-        self.history(key)?;
-        let Some(slot) = self.slot(key) else { return Ok(Vec::new()) };
+        let absent = || SynaError::KeyNotFound { key: key.to_owned() };
+        let slot = self.slot(key).ok_or_else(absent)?;
+        let mut is_live = false;
         let view = slot.view(self.commit_end, |version| {
+            is_live = version.len() > 0;
             let row = |ordinal: u64| version.live_from.saturating_add(ordinal);
             row(rows.start)..row(rows.end)
         });
+        if !is_live {
+            return Err(absent());
+        }
         view.read(&self.generation.log, key)
     }
 

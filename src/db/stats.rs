@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use crate::error::{Result, SynaError};
 use crate::format::LOG_START;
+#[cfg(feature = "bench")]
+use crate::format::chunk::ColumnRole;
 use crate::format::chunk::EncodingId;
 use crate::index::{Index, Segment, SegmentBody, load_chunk_once};
 use crate::log::LogFile;
@@ -109,6 +111,36 @@ fn name_of(encoding: EncodingId) -> &'static str {
         EncodingId::Lz4 => "lz4",
         EncodingId::Runs => "runs",
         EncodingId::Pco => "pco",
+    }
+}
+
+/// What a key's chunks store, for measurements.
+#[cfg(feature = "bench")]
+impl crate::SynaDB {
+    pub(crate) fn stored_columns(&self, key: &str) -> Result<crate::bench::Stored> {
+        let generation = self.open.core.generation.load_full();
+        let mut stored = crate::bench::Stored::default();
+        let Some(slot) = generation.index.slot_of(key) else { return Ok(stored) };
+        let segments: Vec<Arc<Segment>> = slot.history.lock().rows.segments.to_vec();
+        for segment in segments {
+            if !matches!(segment.body, SegmentBody::Chunk { .. }) {
+                continue;
+            }
+            let chunk = load_chunk_once(&generation.log, key, &segment)?;
+            let header = chunk.header();
+            stored.rows += u64::from(header.rows);
+            stored.blocks += header.blocks.len();
+            stored.header_bytes += header.header_len() as u64;
+            for column in &header.columns {
+                let into = match column.role {
+                    ColumnRole::Timestamps => &mut stored.timestamps,
+                    _ => &mut stored.values,
+                };
+                into.bytes += column.stored_len;
+                *into.encodings.entry(name_of(column.encoding)).or_default() += 1;
+            }
+        }
+        Ok(stored)
     }
 }
 

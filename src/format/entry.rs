@@ -198,18 +198,18 @@ impl Frame<'_> {
         body
     }
 
-    /// Appends header, key and the chunk header to `out`; what follows is the caller's: zeros up to
-    /// the column data, the data, the padding. `body_crc` of a chunk ends with its chunk header.
+    /// Appends header, key and what `body_crc` covers of the chunk header to `out`; what follows is
+    /// the caller's: the rest of it, zeros up to the column data, the data, the padding.
     pub(crate) fn write_chunk(
         &self,
         out: &mut Vec<u8>,
         at: &mut Position,
         salt: &Salt,
-        chunk_header: &[u8],
+        covered: &[u8],
         val_len: u32,
     ) -> BodyCrc {
         let start = self.begin(out, val_len);
-        out.extend_from_slice(chunk_header);
+        out.extend_from_slice(covered);
         let body = self.finish(out, start, at, salt);
         at.offset += entry_len(self.key.len(), val_len.into());
         body

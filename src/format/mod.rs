@@ -40,7 +40,8 @@
 //!   transfer as text has broken.
 //! - **version**: a reader refuses another major by name and reads every minor of its own. The minor
 //!   is that of whoever made the file; what a later one added is named where it stands (1 added
-//!   encodings of columns and compressed puts), and a reader that does not know it refuses it there.
+//!   encodings of columns, compressed puts, and what a chunk of several blocks says about all its
+//!   rows), and a reader that does not know it refuses it there.
 //! - **incompatible features**: any bit a reader does not know is refused by name.
 //!   **Read-compatible features**: an unknown bit forbids writing only.
 //! - **file id**: names the database; kept by rewrites and backups. **salt**: random, new at
@@ -89,7 +90,8 @@
 //!   a scan trust lengths without reading values.
 //! - **body_crc** = CRC32C(salt, own offset as u64, bytes 8.. up to the end of the padding): speaks
 //!   for the entry alone, wherever the chain is broken, and for its place. Of a chunk it covers the
-//!   bytes up to the end of the chunk header; the columns have checksums of their own.
+//!   bytes up to the end of the chunk header, or up to the records of its blocks where the header has
+//!   a checksum of these; the columns have checksums of their own.
 //! - **kind**: 0 never valid (the log's end), 1 put, 2 tombstone, 3 chunk, 4 commit, 5 checkpoint.
 //!   Another one with bit 7 may be passed over by a reader that does not know it; without, the
 //!   file is refused by name.
@@ -102,7 +104,7 @@
 //! - **key**: 1 to 65,535 bytes of UTF-8 for a put, tombstone or chunk, else none.
 //!
 //! Behind `durable_len` an entry is good only when both checksums hold (and, of a chunk, those of
-//! all columns); below it the bodies of large values and the columns wait for their first reader.
+//! its block records and all columns); below it the bodies of large values and the columns wait for their first reader.
 //!
 //! **Put**: the bincode encoding of the atom, with `IS_COMPRESSED` as an LZ4 block, see [`value`]. **Tombstone**: no value; the key's
 //! points up to here are no longer live. **Commit**: offset of the first member u64, number of

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use crate::atom::{Atom, Point};
 use crate::column::reader::{self, BlockError};
@@ -11,7 +11,8 @@ use crate::column::{Points, ZoneMap};
 use crate::error::{Result, SynaError};
 use crate::format::checksum::crc32c;
 use crate::format::chunk::{
-    ChunkError, ChunkHeader, ChunkType, ColumnRecord, ColumnRole, EncodingId, header_len,
+    BlockRecord, ChunkError, ChunkHeader, ChunkSummary, ChunkType, ColumnRecord, ColumnRole,
+    EncodingId, HEADER_LEN_MIN, HeaderLens, PREFIX_LEN, header_lens,
 };
 use crate::format::entry::{EntryHeader, HEADER_LEN, Kind, body_crc, entry_len, flags};
 use crate::format::value::{self, StoredAtom, StoredValue};
@@ -33,8 +34,6 @@ pub(crate) struct LoadedChunk {
     verified: Box<[AtomicU16]>,
     /// The columns that are raw in every block, by the bits of their roles.
     raw: u16,
-    /// The zone map of all rows, once it was asked for.
-    zone: OnceLock<ZoneMap>,
 }
 
 impl LoadedChunk {
@@ -47,25 +46,19 @@ impl LoadedChunk {
         first_row: u64,
         rows: u64,
     ) -> Result<LoadedChunk> {
-        let head = log.committed(offset, HEADER_LEN + key.len() + 4)?;
-        let entry = entry_of(log, &head, key, offset, val_len, Kind::Chunk)?;
-        let value_start = entry.value_start();
-        let prefix = head.get(value_start..).and_then(|prefix| prefix.try_into().ok());
+        let (entry, lens, bytes) = verified_entry(log, key, offset, val_len)?;
         let damaged = |what| log.corrupt(offset, what);
-        let len = prefix
-            .and_then(|prefix| header_len(prefix, val_len.into()).ok())
-            .ok_or_else(|| damaged("a chunk whose header length is impossible"))?;
-        let bytes = log.committed(offset, value_start + len)?;
-        let crc = bytes.get(8..).map(|b| body_crc(&log.header().salt, offset, b));
-        if crc != Some(entry.body_crc) {
-            return Err(damaged("a chunk whose header fails its checksum"));
-        }
+        let value_start = entry.value_start();
+        let bytes = match lens.covered < lens.all {
+            true => log.committed(offset, value_start + lens.all)?,
+            false => bytes,
+        };
         let header =
             ChunkHeader::parse(bytes.get(value_start..).unwrap_or_default(), val_len.into())
                 .map_err(|error| error.into_error(offset, offset))?;
         let value_at = offset + value_start as u64;
         if header.first_row != first_row || u64::from(header.rows) != rows {
-            return Err(damaged("a chunk of other rows than the index says"));
+            return Err(damaged(OTHER_ROWS));
         }
         if header.entry_flags() != entry.flags & flags::OF_COLUMNS {
             let what = "the flags of a chunk and the encodings of its columns disagree";
@@ -75,6 +68,27 @@ impl LoadedChunk {
             return Err(damaged("a chunk whose columns are not aligned"));
         }
         Ok(LoadedChunk::new(offset, value_at, header))
+    }
+
+    /// What the chunk entry of `key` at `offset` says about all its rows, its checksum verified;
+    /// `None` if that takes the records of its blocks.
+    pub(crate) fn summary(
+        log: &LogFile,
+        key: &str,
+        offset: u64,
+        val_len: u32,
+        first_row: u64,
+        rows: u64,
+    ) -> Result<Option<BlockRecord>> {
+        let (entry, _, bytes) = verified_entry(log, key, offset, val_len)?;
+        let value = bytes.get(entry.value_start()..).unwrap_or_default();
+        let summary = ChunkSummary::parse(value, val_len.into())
+            .map_err(|error| error.into_error(offset, offset))?;
+        let Some(summary) = summary else { return Ok(None) };
+        if summary.first_row != first_row || u64::from(summary.whole.rows) != rows {
+            return Err(log.corrupt(offset, OTHER_ROWS));
+        }
+        Ok(Some(summary.whole))
     }
 
     /// Makes a chunk of a header that a scan has verified already.
@@ -87,7 +101,7 @@ impl LoadedChunk {
         let raw = header.columns.iter().fold(u16::MAX, |raw, column| {
             if column.encoding == EncodingId::Raw { raw } else { raw & !bit(column.role) }
         });
-        LoadedChunk { offset, value_at, header, verified, raw, zone: OnceLock::new() }
+        LoadedChunk { offset, value_at, header, verified, raw }
     }
 
     /// Offset of the chunk's entry.
@@ -296,7 +310,7 @@ impl LoadedChunk {
 
     /// The zone map of all rows.
     pub(crate) fn zone_map(&self) -> &ZoneMap {
-        self.zone.get_or_init(|| self.header.zone_map())
+        self.header.zone_map()
     }
 
     pub(crate) fn chunk_type(&self) -> ChunkType {
@@ -331,6 +345,50 @@ pub(crate) fn read_large_put(
     let plain = plain.map_err(damaged)?;
     let atom = value::decode(&plain).map_err(damaged)?;
     Ok((entry.timestamp, StoredAtom::to_atom(atom)?))
+}
+
+/// About how many bytes such a value has when it is read, as far as its entry says it: nothing is
+/// verified, and compressed ones have many more than they take in the file.
+pub(crate) fn large_put_plain_len(
+    log: &LogFile,
+    key: &str,
+    offset: u64,
+    val_len: u32,
+) -> Result<u64> {
+    let bytes = log.committed(offset, HEADER_LEN + key.len() + 4)?;
+    let entry = entry_of(log, &bytes, key, offset, val_len, Kind::Put)?;
+    let value = bytes.get(entry.value_start()..).unwrap_or_default();
+    Ok(StoredValue::new(value, entry.flags).plain_len().max(val_len.into()))
+}
+
+const OTHER_ROWS: &str = "a chunk of other rows than the index says";
+
+/// A chunk entry that the index knows of, how long its chunk header is, and its bytes as far as its
+/// checksum covers them, which was compared.
+fn verified_entry(
+    log: &LogFile,
+    key: &str,
+    offset: u64,
+    val_len: u32,
+) -> Result<(EntryHeader, HeaderLens, LogBytes)> {
+    let damaged = |what| log.corrupt(offset, what);
+    if u64::from(val_len) < HEADER_LEN_MIN as u64 {
+        // What would be read may lie behind the end of the file.
+        return Err(damaged("a chunk that is too short for its header"));
+    }
+    let head = log.committed(offset, HEADER_LEN + key.len() + PREFIX_LEN)?;
+    let entry = entry_of(log, &head, key, offset, val_len, Kind::Chunk)?;
+    let value_start = entry.value_start();
+    let prefix = head.get(value_start..).and_then(|prefix| prefix.first_chunk());
+    let lens = prefix
+        .and_then(|prefix| header_lens(*prefix, val_len.into()).ok())
+        .ok_or_else(|| damaged("a chunk whose header length is impossible"))?;
+    let bytes = log.committed(offset, value_start + lens.covered)?;
+    let crc = bytes.get(8..).map(|b| body_crc(&log.header().salt, offset, b));
+    if crc != Some(entry.body_crc) {
+        return Err(damaged("a chunk whose header fails its checksum"));
+    }
+    Ok((entry, lens, bytes))
 }
 
 /// The header of an entry that the index knows of, compared with what it knows.

@@ -23,7 +23,7 @@ mod writer;
 
 use crate::sync::{AtomicU64, Ordering};
 
-pub(crate) use chunk::{LoadedChunk, read_large_put};
+pub(crate) use chunk::{LoadedChunk, large_put_plain_len, read_large_put};
 pub(crate) use glob::Glob;
 pub(crate) use history::{KeySlot, Segment, SegmentBody};
 pub(crate) use key_table::KeyId;
@@ -31,7 +31,9 @@ pub(crate) use replay::{Replay, ReplayStep, segment_of};
 pub(crate) use seal::{CHUNK_ROWS_KEPT, SEAL_ROWS_MIN, Seal, stays_in_tail};
 pub(crate) use snapshots::Pin;
 pub(crate) use version::Latest;
-pub(crate) use view::{HeldPoints, HistoryView, Part, Place, load_chunk_once, point_of_latest};
+pub(crate) use view::{
+    HeldPoints, HistoryView, Part, Place, load_chunk_once, point_of_latest, whole_of_chunk,
+};
 pub(crate) use writer::{IndexWriter, latest_of_point};
 
 use history::Slots;

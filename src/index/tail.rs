@@ -157,11 +157,9 @@ impl Tail {
         match self {
             Tail::Many(points) => points.slice(range),
             Tail::Numbers { kind, rows } => {
-                let rows = rows.iter(range);
-                let mut points = Points::with_capacity(rows.len());
-                for (timestamp, bits) in rows {
-                    points.push_number(timestamp, *kind, bits);
-                }
+                let mut points = Points::new();
+                let timestamps = rows.iter(range.clone()).map(|(timestamp, _)| timestamp);
+                points.extend_numbers(*kind, timestamps, rows.iter(range).map(|(_, bits)| bits));
                 points
             }
             Tail::One { timestamp, kind, bits } if range == (0..1) => {

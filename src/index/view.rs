@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::atom::{Atom, AtomKind, Point};
 use crate::column::Points;
 use crate::error::{Result, SynaError};
+use crate::format::chunk::BlockRecord;
 use crate::format::value;
 use crate::log::LogFile;
 
@@ -90,6 +91,19 @@ pub(crate) fn load_chunk(log: &LogFile, key: &str, segment: &Segment) -> Result<
     }
     let chunk = LoadedChunk::load(log, key, *offset, *val_len, segment.first_row, segment.rows)?;
     Ok(Arc::clone(loaded.get_or_init(|| Arc::new(chunk))))
+}
+
+/// What the chunk of a segment says about all its rows. Of a chunk of many blocks that is a small
+/// part of its header, and the rest of it is left alone.
+pub(crate) fn whole_of_chunk(log: &LogFile, key: &str, segment: &Segment) -> Result<BlockRecord> {
+    if let SegmentBody::Chunk { offset, val_len, loaded } = &segment.body
+        && loaded.get().is_none()
+        && let Some(whole) =
+            LoadedChunk::summary(log, key, *offset, *val_len, segment.first_row, segment.rows)?
+    {
+        return Ok(whole);
+    }
+    Ok(*load_chunk(log, key, segment)?.header().whole)
 }
 
 /// As [`load_chunk`] for who reads a chunk once: its header is not kept.
@@ -253,7 +267,8 @@ impl HistoryView {
         Ok(points)
     }
 
-    /// The points whose timestamps lie in `timestamps`, in append order.
+    /// The points whose timestamps lie in `timestamps`, in append order. Only blocks whose times
+    /// overlap with these are read.
     pub(crate) fn read_range(
         &self,
         log: &LogFile,
@@ -261,10 +276,9 @@ impl HistoryView {
         timestamps: &Range<i64>,
     ) -> Result<Vec<Point>> {
         let mut points = Vec::new();
-        let overlaps = |segment: &Segment| {
-            segment.timestamp_max >= timestamps.start && segment.timestamp_min < timestamps.end
-        };
-        self.for_each_where(log, key, overlaps, |batch, rows| {
+        let overlaps = |min: i64, max: i64| max >= timestamps.start && min < timestamps.end;
+        let of_segment = |segment: &Segment| overlaps(segment.timestamp_min, segment.timestamp_max);
+        self.for_each_where(log, key, of_segment, overlaps, |batch, rows| {
             for row in rows {
                 if batch.timestamps().get(row).is_some_and(|t| timestamps.contains(t)) {
                     points.push(batch.point(row));
@@ -286,19 +300,25 @@ impl HistoryView {
         Ok(floats)
     }
 
-    /// Which kinds occur.
+    /// Which kinds occur. Chunks say that themselves; nothing is decoded, unless a snapshot sees a
+    /// part of one.
     pub(crate) fn kinds(&self, log: &LogFile, key: &str) -> Result<[bool; 5]> {
         let mut found = [false; 5];
-        self.for_each(log, key, |batch, rows| {
-            let mut note = |kind: AtomKind| {
-                if let Some(found) = found.get_mut(kind as usize) {
-                    *found = true;
-                }
-            };
-            match batch.uniform_kind() {
-                Some(kind) if !rows.is_empty() => note(kind),
-                _ => rows.for_each(|row| note(batch.kind(row))),
-            }
+        let mut note = |counts: [u64; 5]| {
+            found.iter_mut().zip(counts).for_each(|(found, count)| *found |= count > 0);
+        };
+        let is_whole_chunk = |segment: &Segment| {
+            matches!(segment.body, SegmentBody::Chunk { .. })
+                && segment.first_row >= self.rows.start
+                && segment.end_row() <= self.rows.end
+        };
+        for segment in self.segments.iter().filter(|segment| is_whole_chunk(segment)) {
+            note(whole_of_chunk(log, key, segment)?.zone.counts);
+        }
+        let others = |segment: &Segment| !is_whole_chunk(segment);
+        let all_blocks = |_, _| true;
+        self.for_each_where(log, key, others, all_blocks, |batch, rows| {
+            note(batch.kinds(rows.clone()).counts(rows.len()));
         })?;
         Ok(found)
     }
@@ -310,14 +330,17 @@ impl HistoryView {
         key: &str,
         each: impl FnMut(&Points, Range<usize>),
     ) -> Result<()> {
-        self.for_each_where(log, key, |_| true, each)
+        self.for_each_where(log, key, |_| true, |_, _| true, each)
     }
 
+    /// As [`HistoryView::for_each`], of some segments, and of their chunks the blocks that are wanted
+    /// by their smallest and largest timestamp.
     fn for_each_where(
         &self,
         log: &LogFile,
         key: &str,
         wanted: impl Fn(&Segment) -> bool,
+        wanted_block: impl Fn(i64, i64) -> bool,
         mut each: impl FnMut(&Points, Range<usize>),
     ) -> Result<()> {
         for segment in self.segments.iter().filter(|segment| wanted(segment)) {
@@ -331,7 +354,8 @@ impl HistoryView {
                     for block in &chunk.header().blocks {
                         let first = in_chunk(from).max(block.first_row);
                         let end = in_chunk(to).min(block.first_row + block.rows);
-                        if first < end {
+                        let (min, max) = (block.zone.timestamp_min, block.zone.timestamp_max);
+                        if first < end && wanted_block(min, max) {
                             let mut points = Points::new();
                             chunk.decode(log, first, end, &mut points)?;
                             each(&points, 0..points.len());
@@ -408,28 +432,34 @@ impl HistoryView {
             }
             let from = self.rows.start.max(segment.first_row);
             let to = self.rows.end.min(segment.end_row());
-            let mut part = |first_row: u64, times: &[i64]| {
+            let part = |best: &mut Option<(i64, u64)>, first_row: u64, times: &[i64]| {
                 let skip = usize::try_from(from.saturating_sub(first_row)).unwrap_or(usize::MAX);
                 let end = usize::try_from(to.saturating_sub(first_row)).unwrap_or(usize::MAX);
                 let end = end.min(times.len());
                 let times = times.get(skip.min(end)..end).unwrap_or_default();
-                offer(&mut best, times, first_row.max(from));
+                offer(best, times, first_row.max(from));
             };
             match &segment.body {
                 SegmentBody::Chunk { .. } => {
                     let chunk = load_chunk(log, key, segment)?;
                     let mut times = Vec::new();
                     for (number, block) in chunk.header().blocks.iter().enumerate().rev() {
-                        if block.zone.timestamp_min > timestamp {
+                        let (min, max) = (block.zone.timestamp_min, block.zone.timestamp_max);
+                        if min > timestamp || best.is_some_and(|(t, _)| max.min(timestamp) <= t) {
                             continue;
                         }
                         times.clear();
                         chunk.block_timestamps(log, number, &mut times)?;
-                        part(segment.first_row + u64::from(block.first_row), &times);
+                        let first_row = segment.first_row + u64::from(block.first_row);
+                        part(&mut best, first_row, &times);
                     }
                 }
-                SegmentBody::Put { .. } => part(segment.first_row, &[segment.timestamp_min]),
-                SegmentBody::Points(points) => part(segment.first_row, points.timestamps()),
+                SegmentBody::Put { .. } => {
+                    part(&mut best, segment.first_row, &[segment.timestamp_min]);
+                }
+                SegmentBody::Points(points) => {
+                    part(&mut best, segment.first_row, points.timestamps());
+                }
             }
         }
         Ok(best.map(|(_, row)| row))

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use crate::canary::{Canary, planted};
 use crate::error::{Result, SynaError};
 use crate::format::checksum::{PrefixChecksums, crc32c};
-use crate::format::chunk::{ChunkHeader, header_len};
+use crate::format::chunk::{ChunkError, ChunkHeader, header_lens};
 use crate::format::entry::{EntryHeader, HEADER_LEN, Kind, Position, flags};
 use crate::storage::{OpenMode, Storage};
 
@@ -90,8 +90,8 @@ impl<'a> Search<'a> {
         }
         let covered = if is_chunk {
             let value_start = at + header.value_start();
-            let prefix = self.bytes.get(value_start..value_start + 4)?.try_into().ok()?;
-            value_start + header_len(prefix, val_len).ok()?
+            let prefix = self.bytes.get(value_start..)?.first_chunk()?;
+            value_start + header_lens(*prefix, val_len).ok()?.covered
         } else {
             end
         };
@@ -101,8 +101,8 @@ impl<'a> Search<'a> {
         (crc == header.body_crc).then_some(Found { offset, header })
     }
 
-    /// Whether all of an entry is there. The body of a chunk speaks for its header only: behind it a
-    /// write that was stopped leaves the zeros of preallocated space.
+    /// Whether all of an entry is there. The body of a chunk speaks for the beginning of its header
+    /// only: behind it a write that was stopped leaves the zeros of preallocated space.
     fn is_whole(&self, found: &Found) -> bool {
         if found.header.kind != Kind::Chunk as u8 {
             return true;
@@ -111,7 +111,10 @@ impl<'a> Search<'a> {
         let value_at = found.offset - self.base + found.header.value_start() as u64;
         let value = self.bytes.get(in_bytes(value_at)..).unwrap_or_default();
         // What cannot be read here may be whole for a newer build.
-        let Ok(chunk) = ChunkHeader::parse(value, found.header.val_len.into()) else { return true };
+        let chunk = match ChunkHeader::parse(value, found.header.val_len.into()) {
+            Ok(chunk) => chunk,
+            Err(error) => return error != ChunkError::Checksum,
+        };
         chunk.columns.iter().all(|column| {
             let at = value_at + chunk.data_start + column.offset;
             let range = (in_bytes(at), in_bytes(at + column.stored_len));

@@ -242,25 +242,25 @@ impl<'f> Scanner<'f> {
     ) -> Result<Result<ChunkHeader, &'static str>> {
         let val_len = u64::from(header.val_len);
         let value_start = header.value_start();
-        let prefix = self.fill(offset, value_start + 4)?;
-        let prefix = prefix.get(value_start..).and_then(|prefix| prefix.try_into().ok());
-        let header_len = prefix.and_then(|prefix| chunk::header_len(prefix, val_len).ok());
-        let Some(header_len) = header_len else {
+        let prefix = self.fill(offset, value_start + chunk::PREFIX_LEN)?;
+        let prefix = prefix.get(value_start..).and_then(|prefix| prefix.first_chunk());
+        let lens = prefix.and_then(|prefix| chunk::header_lens(*prefix, val_len).ok());
+        let Some(lens) = lens else {
             return Ok(Err("a chunk whose header length is impossible"));
         };
         let salt = self.log.header().salt;
-        let bytes = self.fill(offset, value_start + header_len)?;
-        let covered = bytes.get(8..value_start + header_len);
+        let bytes = self.fill(offset, value_start + lens.all)?;
+        let covered = bytes.get(8..value_start + lens.covered);
         if covered.map(|bytes| body_crc(&salt, offset, bytes)) != Some(header.body_crc) {
             return Ok(Err("a chunk whose header fails its checksum"));
         }
         let chunk_bytes = bytes.get(value_start..).unwrap_or_default();
         let chunk = match ChunkHeader::parse(chunk_bytes, val_len) {
             Ok(chunk) => chunk,
-            Err(ChunkError::Corrupt(what)) => return Err(self.log.corrupt(offset, what)),
-            Err(ChunkError::Unsupported { what, value }) => {
-                return Err(SynaError::UnsupportedFeature { what, value, offset });
+            Err(ChunkError::Checksum) => {
+                return Ok(Err("a chunk whose block records fail their checksum"));
             }
+            Err(error) => return Err(error.into_error(offset, offset)),
         };
         if chunk.entry_flags() != header.flags & flags::OF_COLUMNS {
             let what = "the flags of a chunk and the encodings of its columns disagree";

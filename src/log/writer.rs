@@ -264,10 +264,10 @@ impl LogWriter {
         };
         let salt = self.log.header().salt;
         let head = chunk.header_bytes();
-        let (header, gap) =
-            head.split_at_checked(chunk.header().header_len()).unwrap_or((head, &[]));
-        let body = frame.write_chunk(&mut self.buffer, &mut self.end, &salt, header, val_len);
-        self.buffer.extend_from_slice(gap);
+        let (covered, rest) =
+            head.split_at_checked(chunk.header().covered_len()).unwrap_or((head, &[]));
+        let body = frame.write_chunk(&mut self.buffer, &mut self.end, &salt, covered, val_len);
+        self.buffer.extend_from_slice(rest);
         Ok((val_len, body))
     }
 

@@ -1,10 +1,12 @@
 //! Copying whole histories into a new file: what `optimize` and `retain` have in common.
 //!
-//! Key by key, in bytewise order, the live rows become chunks as large as they may be. A full block
-//! of numbers that is encoded as it would be now is copied byte for byte, its checksums compared on
-//! the way; everything else is decoded and encoded anew, together with its neighbours. At no time is
-//! more in memory than [`PENDING_BYTES`] of points, about as much of what they became, and the
-//! headers of one key's chunks.
+//! Key by key, in bytewise order, the live rows become chunks as large as they may be, in blocks of
+//! [`BLOCK_ROWS_OPTIMIZED`] rows, in the cold tier of [`BLOCK_ROWS_COLD`], and of raw columns, which
+//! longer blocks make no shorter, of [`BLOCK_ROWS`]. A block of numbers that is full, or the last of its history, and encoded as it
+//! would be now is copied byte for byte, its checksums compared on the way; everything else is
+//! decoded and encoded anew, together with its neighbours. What was written by appends is thus
+//! encoded anew once, and copied from then on. At no time is more in memory than [`PENDING_BYTES`]
+//! of points, about as much of what they became, and the headers of one key's chunks.
 //!
 //! What a history becomes:
 //!
@@ -27,8 +29,8 @@ use crate::column::{ColumnSource, EncodedChunk, MergedChunk, Points, SourceBlock
 use crate::db::{CHUNK_ROWS_MIN, Pinned};
 use crate::error::Result;
 use crate::format::chunk::{
-    BLOCK_ROWS, BLOCK_ROWS_STEP, ChunkHeader, ChunkType, ColumnRecord, ColumnRole, EncodingId,
-    SHARED_VALUE_SIZE_MAX,
+    BLOCK_ROWS, BLOCK_ROWS_COLD, BLOCK_ROWS_OPTIMIZED, BLOCK_ROWS_STEP, BLOCK_SIZE_OPTIMIZED,
+    ChunkHeader, ChunkType, ColumnRecord, ColumnRole, EncodingId, SHARED_VALUE_SIZE_MAX,
 };
 use crate::index::{HistoryView, KeySlot, Latest, LoadedChunk, Segment, SegmentBody};
 use crate::index::{latest_of_point, load_chunk_once, read_large_put};
@@ -41,8 +43,8 @@ use super::rewrite::{NewFile, Teller};
 const PENDING_BYTES: usize = 64 << 20;
 
 /// Rows that do not fill a block shift all rows behind them, whose blocks must then be encoded
-/// anew. Where at least so many blocks follow that could be copied, a chunk ends there instead.
-const RUN_KEPT: u32 = 64;
+/// anew. Where at least so many rows follow whose blocks could be copied, a chunk ends there instead.
+const RUN_KEPT: u64 = 1 << 19;
 
 /// A chunk of so many bytes whose blocks cannot be merged with others is copied whole.
 const CHUNK_KEPT_BYTES: u64 = 16 << 20;
@@ -128,8 +130,8 @@ struct Stretch {
     source: Source,
     /// The type of its chunk, if the block can be copied as it is.
     copied_as: Option<ChunkType>,
-    /// How many blocks from here on can be copied into one chunk.
-    run: u32,
+    /// How many rows from here on are in blocks that can be copied into one chunk.
+    run: u64,
 }
 
 enum Source {
@@ -171,9 +173,21 @@ fn are_encoded_well(columns: &[ColumnRecord], policy: Policy) -> bool {
     })
 }
 
+/// Rows of a block that is made now. What is read now and then is worth being decoded in larger
+/// blocks to take less; raw columns take the same in any.
+fn block_rows(policy: Policy) -> usize {
+    if policy.cold {
+        BLOCK_ROWS_COLD
+    } else if policy == Policy::RAW {
+        BLOCK_ROWS
+    } else {
+        BLOCK_ROWS_OPTIMIZED
+    }
+}
+
 /// Whether a block has enough rows to be left as it is.
-fn is_full(rows: u32) -> bool {
-    rows as usize >= BLOCK_ROWS && rows.is_multiple_of(BLOCK_ROWS_STEP)
+fn is_full(rows: u32, policy: Policy) -> bool {
+    rows as usize >= block_rows(policy) && rows.is_multiple_of(BLOCK_ROWS_STEP)
 }
 
 /// Whether a chunk is worth more as it is than merged with its neighbours.
@@ -185,7 +199,9 @@ fn is_kept_whole(header: &ChunkHeader, policy: Policy) -> bool {
         && header.blocks.iter().take(but_last).enumerate().all(|(number, block)| {
             let columns = header.block_columns(number).iter();
             let decoded: u64 = columns.map(|column| column.decoded_len).sum();
-            is_full(block.rows) || decoded >= CHUNK_KEPT_BYTES
+            // Of texts that are long fewer are in a block, now as before.
+            let is_large = block.rows as usize >= BLOCK_ROWS && decoded > BLOCK_SIZE_OPTIMIZED / 2;
+            is_full(block.rows, policy) || is_large || decoded >= CHUNK_KEPT_BYTES
         })
 }
 
@@ -226,10 +242,17 @@ fn stretches(log: &LogFile, key: &str, view: &HistoryView, policy: Policy) -> Re
                         continue;
                     }
                     let whole = rows == (block.first_row..end);
-                    let copied = whole
-                        && is_full(block.rows)
+                    let could_be = whole
                         && is_mergeable(header.chunk_type)
                         && are_encoded_well(header.block_columns(number), policy);
+                    // The last block is small: that what it says of itself is true is looked at
+                    // here, as it would be if it were encoded anew.
+                    let is_last = || {
+                        segment.first_row + u64::from(end) == wanted.end
+                            && block.rows as usize >= CHUNK_ROWS_MIN
+                            && chunk.verify_block_whole(log, number).is_ok()
+                    };
+                    let copied = could_be && (is_full(block.rows, policy) || is_last());
                     let chunk = Arc::clone(&chunk);
                     let copied_as = copied.then_some(header.chunk_type);
                     push(Source::Block { chunk, block: number, rows }, copied_as);
@@ -248,10 +271,13 @@ fn stretches(log: &LogFile, key: &str, view: &HistoryView, policy: Policy) -> Re
     if !view.tail().is_empty() {
         push(Source::Tail, None);
     }
-    let mut next: (Option<ChunkType>, u32) = (None, 0);
+    let mut next: (Option<ChunkType>, u64) = (None, 0);
     for stretch in stretches.iter_mut().rev() {
-        if stretch.copied_as.is_some() {
-            stretch.run = if next.0 == stretch.copied_as { next.1.saturating_add(1) } else { 1 };
+        if let Source::Block { rows, .. } = &stretch.source
+            && stretch.copied_as.is_some()
+        {
+            let behind = if next.0 == stretch.copied_as { next.1 } else { 0 };
+            stretch.run = behind.saturating_add(rows.len() as u64);
         }
         next = (stretch.copied_as, stretch.run);
     }
@@ -379,9 +405,9 @@ impl KeyCopy<'_, '_, '_> {
     fn finish(mut self) -> Result<()> {
         if !self.blocks.blocks.is_empty() && !self.pending.is_empty() {
             let chunk_type = type_of(&self.pending, 0..self.pending.len());
-            if self.pending.len() <= BLOCK_ROWS && self.blocks.chunk_type == Some(chunk_type) {
-                let chunk =
-                    EncodedChunk::from_points(&self.pending, self.policy(), self.size_max())?;
+            if self.pending.len() <= self.block_rows() && self.blocks.chunk_type == Some(chunk_type)
+            {
+                let chunk = self.encode(&self.pending)?;
                 self.pending = Points::new();
                 self.push(Block::Encoded(chunk))?;
             }
@@ -393,6 +419,15 @@ impl KeyCopy<'_, '_, '_> {
         self.new.policy()
     }
 
+    fn block_rows(&self) -> usize {
+        block_rows(self.policy())
+    }
+
+    fn encode(&self, points: &Points) -> Result<EncodedChunk> {
+        let (block_rows, policy) = (self.block_rows(), self.policy());
+        EncodedChunk::from_points_in_blocks(points, block_rows, policy, self.size_max())
+    }
+
     fn size_max(&self) -> u64 {
         // The place of a chunk in the file may cost it some bytes of alignment.
         self.log.limits().chunk_size_max - 64
@@ -402,17 +437,16 @@ impl KeyCopy<'_, '_, '_> {
     /// much and of no kind that can be part of a chunk block by block.
     fn encode_full_blocks(&mut self) -> Result<()> {
         let mut done = 0;
-        while self.pending.len() - done >= BLOCK_ROWS {
-            let rows = done..done + BLOCK_ROWS;
+        let block_rows = self.block_rows();
+        while self.pending.len() - done >= block_rows {
+            let rows = done..done + block_rows;
             let chunk_type = type_of(&self.pending, rows.clone());
             if !is_mergeable(chunk_type) {
                 break;
             }
-            let points = self.pending.slice(rows);
-            let block =
-                Block::Encoded(EncodedChunk::from_points(&points, self.policy(), self.size_max())?);
+            let block = Block::Encoded(self.encode(&self.pending.slice(rows))?);
             self.push(block)?;
-            done += BLOCK_ROWS;
+            done += block_rows;
         }
         if done > 0 {
             self.pending = self.pending.slice(done..self.pending.len());
@@ -469,7 +503,7 @@ impl KeyCopy<'_, '_, '_> {
             }
             return self.wrote(points.len() as u64);
         }
-        let chunk = EncodedChunk::from_points(&points, self.policy(), self.size_max())?;
+        let chunk = self.encode(&points)?;
         drop(points);
         let merged = MergedChunk::of_chunk(chunk.header());
         self.write(merged, &[Block::Encoded(chunk)])
@@ -493,7 +527,7 @@ impl KeyCopy<'_, '_, '_> {
         }
         let mut points = Points::new();
         points.push_atom(point.timestamp, point.value);
-        let chunk = EncodedChunk::from_points(&points, self.policy(), self.size_max())?;
+        let chunk = self.encode(&points)?;
         let merged = MergedChunk::of_chunk(chunk.header());
         self.write(merged, &[Block::Encoded(chunk)])
     }

@@ -17,7 +17,8 @@ use super::rewrite::{RewriteReport, rewrite};
 pub struct OptimizeOptions {
     /// Store numbers in the cold tier where that takes less: a third to a half fewer bytes for most
     /// measurements, but reading them takes five to ten times as long. Default false. Full
-    /// blocks that are in it already stay so whichever is chosen.
+    /// blocks that are in it already stay so whichever is chosen, and so does the last one of a
+    /// history while nothing is appended behind it.
     pub cold: bool,
 }
 
@@ -34,8 +35,10 @@ impl SynaDB {
     /// Rewrites the file with all live history in large chunks, sorted by key. What was replaced or
     /// deleted is dropped; timestamps, the order of points and their rows stay as they are.
     ///
-    /// Full blocks that are encoded as they would be now are copied as they are, so that doing this
-    /// again costs little more than copying. Every checksum is compared on the way. Appends and
+    /// Blocks become longer than appends make them: 16,384 rows, in the cold tier 65,536 (of long
+    /// texts, as many as have a mebibyte), unless all options of encoding are off. Blocks so long that
+    /// are encoded as they would be now are copied as they are, and so is the last one of a history
+    /// that nothing was added to: doing this again costs little more than copying. Every checksum is compared on the way. Appends and
     /// reads go on meanwhile, but for a short pause at the end; what is appended while it runs is
     /// kept whole. Snapshots and views in other processes keep what they see. A crash at any moment
     /// leaves the old file or the new one. Needs room for the new file beside the old, and memory

@@ -11,7 +11,7 @@ use crate::atom::AtomKind;
 use crate::column::Points;
 use crate::error::{Result, SynaError};
 use crate::format::chunk::{ChunkType, ColumnRole};
-use crate::index::{KeyId, LoadedChunk, Part, Place, read_large_put};
+use crate::index::{KeyId, LoadedChunk, Part, Place, large_put_plain_len, read_large_put};
 use crate::log::LogFile;
 use crate::storage::Mapping;
 
@@ -461,46 +461,53 @@ fn has_validity(chunk: &LoadedChunk) -> bool {
     chunk.header().column(0, ColumnRole::Validity).is_some()
 }
 
-/// Bytes of a column in some rows of a part, offsets and bitmaps not counted; of texts in a chunk
-/// about.
-pub(crate) fn bytes_of_rows(part: &Part, column: Column, rows: &Range<u64>) -> u64 {
-    let count = rows.end.saturating_sub(rows.start);
-    let Column::Values(ValueType::Text | ValueType::Bytes | ValueType::Struct | ValueType::Union) =
-        column
-    else {
-        return count.saturating_mul(8);
-    };
-    match &part.place {
-        Place::Put { val_len, .. } => u64::from(*val_len),
-        Place::Points(points) => {
-            let first = usize::try_from(rows.start - part.first_row).unwrap_or(usize::MAX);
-            let len = usize::try_from(count).unwrap_or(0);
-            let bytes = |row| match points.kind(row) {
-                AtomKind::Text | AtomKind::Bytes => points.blob(row).len() as u64,
-                _ => 8,
-            };
-            (first..first.saturating_add(len)).map(bytes).sum()
-        }
-        Place::Chunk(chunk) => {
-            let wanted = KeyReader::in_chunk(part.first_row, rows);
-            let (blocks, block_rows) = blocks_of(chunk, &wanted);
-            let of_values = |role| {
-                !matches!(
-                    role,
-                    ColumnRole::Timestamps
-                        | ColumnRole::Validity
-                        | ColumnRole::TextOffsets
-                        | ColumnRole::BytesOffsets
-                )
-            };
-            let bytes: u64 = blocks
-                .flat_map(|block| chunk.header().block_columns(block))
-                .filter(|column| of_values(column.role))
-                .map(|column| column.decoded_len)
-                .sum();
-            let share = u128::from(bytes) * u128::from(count)
-                / u128::from((block_rows.end - block_rows.start).max(1));
-            u64::try_from(share).unwrap_or(u64::MAX)
+impl KeyReader {
+    /// Bytes of a column in some rows of a part, offsets and bitmaps not counted; of texts in a chunk
+    /// about, of a large text at least what its entry says.
+    pub(crate) fn bytes_of_rows(&self, part: &Part, column: Column, rows: &Range<u64>) -> u64 {
+        let count = rows.end.saturating_sub(rows.start);
+        let Column::Values(
+            ValueType::Text | ValueType::Bytes | ValueType::Struct | ValueType::Union,
+        ) = column
+        else {
+            return count.saturating_mul(8);
+        };
+        match &part.place {
+            Place::Put { offset, val_len, .. } => {
+                // Whoever reads the value is told what is wrong with it.
+                let len = large_put_plain_len(&self.log, &self.key, *offset, *val_len);
+                len.unwrap_or(u64::from(*val_len))
+            }
+            Place::Points(points) => {
+                let first = usize::try_from(rows.start - part.first_row).unwrap_or(usize::MAX);
+                let len = usize::try_from(count).unwrap_or(0);
+                let bytes = |row| match points.kind(row) {
+                    AtomKind::Text | AtomKind::Bytes => points.blob(row).len() as u64,
+                    _ => 8,
+                };
+                (first..first.saturating_add(len)).map(bytes).sum()
+            }
+            Place::Chunk(chunk) => {
+                let wanted = KeyReader::in_chunk(part.first_row, rows);
+                let (blocks, block_rows) = blocks_of(chunk, &wanted);
+                let of_values = |role| {
+                    !matches!(
+                        role,
+                        ColumnRole::Timestamps
+                            | ColumnRole::Validity
+                            | ColumnRole::TextOffsets
+                            | ColumnRole::BytesOffsets
+                    )
+                };
+                let bytes: u64 = blocks
+                    .flat_map(|block| chunk.header().block_columns(block))
+                    .filter(|column| of_values(column.role))
+                    .map(|column| column.decoded_len)
+                    .sum();
+                let share = u128::from(bytes) * u128::from(count)
+                    / u128::from((block_rows.end - block_rows.start).max(1));
+                u64::try_from(share).unwrap_or(u64::MAX)
+            }
         }
     }
 }

@@ -10,12 +10,13 @@ use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, NullBuffer, ScalarBuffer
 use parking_lot::Mutex;
 
 use crate::atom::AtomKind;
+use crate::column::RowKinds;
 use crate::error::{Result, SynaError};
 use crate::format::chunk::{BLOB_RUN_LEN_MAX, ChunkType};
 use crate::index::{LoadedChunk, Part, Place};
 
 use super::cache::Column;
-use super::columns::{How, KeyReader, array_of_numbers, blocks_of, bytes_of_rows, direct_role};
+use super::columns::{How, KeyReader, array_of_numbers, blocks_of, direct_role};
 use super::mapped::blob_array;
 use super::pool::PoolBuf;
 use super::rows::{AnyRows, TextRows};
@@ -156,35 +157,34 @@ fn blobs(
 ) -> Result<ArrayRef> {
     let texts = column == Column::Values(ValueType::Text);
     let mut arrays: Vec<ArrayRef> = Vec::new();
+    let mut bytes = 0_u64;
     for Source { reader, pieces } in sources {
         for piece in *pieces {
             let role = piece.chunk().and_then(|c| Some((c, direct_role(c.chunk_type(), column)?)));
-            let bytes = bytes_of_rows(piece.part, column, &piece.rows);
+            let about = reader.bytes_of_rows(piece.part, column, &piece.rows);
             arrays.push(match role {
                 Some((chunk, role)) => {
                     let first_row = piece.part.first_row;
                     let how = reader.how(chunk, first_row, column, role, &piece.rows);
-                    reader.account(how.when_put_together(), bytes);
+                    reader.account(how.when_put_together(), about);
                     reader.direct(chunk, first_row, column, role, &piece.rows)?
                 }
                 None => {
-                    reader.account(how_of_points(piece.part), bytes);
+                    reader.account(how_of_points(piece.part), about);
                     reader.blobs_of_points(piece, column, lost)?
                 }
             });
+            // Piece by piece, or all of it would be in memory before it is refused.
+            bytes += arrays.last().map_or(0, |array| BlobParts::of(array, texts).data.len() as u64);
+            if bytes > BLOB_RUN_LEN_MAX {
+                let (key, max) = (first_key(sources), BLOB_RUN_LEN_MAX);
+                return Err(SynaError::ColumnTooLarge { key, bytes, max });
+            }
         }
     }
     let rows: u64 = sources.iter().map(Source::rows).sum();
     let parts: Vec<BlobParts<'_>> =
         arrays.iter().map(|array| BlobParts::of(array, texts)).collect();
-    let bytes: u64 = parts.iter().map(|part| part.data.len() as u64).sum();
-    if bytes > BLOB_RUN_LEN_MAX {
-        return Err(SynaError::ColumnTooLarge {
-            key: first_key(sources),
-            bytes,
-            max: BLOB_RUN_LEN_MAX,
-        });
-    }
     let rows_len = byte_len(rows, 1)?;
     let mut offsets = shared.pool.take(byte_len(rows.saturating_add(1), 4)?)?;
     let mut data = shared.pool.take(byte_len(bytes, 1)?)?;
@@ -221,7 +221,8 @@ fn any_rows(sources: &[Source<'_>]) -> Result<AnyRows> {
     let mut any = AnyRows::with_capacity(&first_key(sources), byte_len(rows, 1)?)?;
     for Source { reader, pieces } in sources {
         for piece in *pieces {
-            let bytes = bytes_of_rows(piece.part, Column::Values(ValueType::Struct), &piece.rows);
+            let bytes =
+                reader.bytes_of_rows(piece.part, Column::Values(ValueType::Struct), &piece.rows);
             reader.account(how_of_points(piece.part), bytes);
             reader.for_each_points(piece.part, &piece.rows, |_, points, range| {
                 range.into_iter().try_for_each(|row| any.push(points, row))
@@ -271,14 +272,14 @@ impl KeyReader {
             let first_row = piece.part.first_row;
             let how = self.how(chunk, first_row, column, role, &piece.rows);
             let array = self.direct(chunk, first_row, column, role, &piece.rows)?;
-            self.account(how, bytes_of_rows(piece.part, column, &piece.rows));
+            self.account(how, self.bytes_of_rows(piece.part, column, &piece.rows));
             return Ok(array);
         }
         let key = self.run_key(column);
         if let Some(rows) = &span
             && let Some(array) = self.shared.cache.get(key, rows)
         {
-            let bytes = |piece: &Piece<'_>| bytes_of_rows(piece.part, column, &piece.rows);
+            let bytes = |piece: &Piece<'_>| self.bytes_of_rows(piece.part, column, &piece.rows);
             self.account(How::Cached, pieces.iter().map(bytes).sum());
             return Ok(array);
         }
@@ -380,6 +381,21 @@ impl KeyReader {
                 for (timestamp, slot) in timestamps.iter().zip(slots.by_ref()) {
                     *slot = timestamp.to_le_bytes();
                 }
+                return Ok(());
+            }
+            let as_they_are = match (column, points.kinds(rows.clone())) {
+                (Column::Values(ValueType::Float), RowKinds::Uniform(kind)) => {
+                    kind == AtomKind::Float
+                }
+                (Column::Values(ValueType::Int), RowKinds::Uniform(kind)) => kind == AtomKind::Int,
+                _ => false,
+            };
+            if as_they_are {
+                let bits = points.bits().get(rows).unwrap_or_default();
+                for (bits, slot) in bits.iter().zip(slots.by_ref()) {
+                    *slot = bits.to_le_bytes();
+                }
+                valid.append_n(bits.len(), true);
                 return Ok(());
             }
             for (row, slot) in rows.zip(slots.by_ref()) {

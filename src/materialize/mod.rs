@@ -36,7 +36,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use cache::Kinds;
-pub(crate) use columns::{How, KeyReader, bytes_of_rows, direct_role, timestamp_array};
+pub(crate) use columns::{How, KeyReader, direct_role, timestamp_array};
 pub(crate) use contiguous::{Piece, Source, put_together};
 pub(crate) use order::time_order;
 pub(crate) use parallel::each;

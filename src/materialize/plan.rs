@@ -11,7 +11,7 @@ use crate::index::Part;
 
 use super::Materializer;
 use super::cache::{Column, PackKey};
-use super::columns::{How, KeyReader, blocks_of, bytes_of_rows, direct_role};
+use super::columns::{How, KeyReader, blocks_of, direct_role};
 use super::contiguous::{Piece, Source, how_of_points, span};
 use super::schema::{ValueType, are_floats, timestamp_type};
 use super::select::pieces;
@@ -59,7 +59,7 @@ pub(crate) fn plan_batches(
             open.close(&mut batches);
         }
         for step in piece.steps() {
-            let bytes = bytes_of_rows(piece.part, Column::Values(values), &step);
+            let bytes = reader.bytes_of_rows(piece.part, Column::Values(values), &step);
             let bytes = bytes.saturating_add((step.end - step.start) * 8);
             open.push(&mut batches, step, bytes);
         }
@@ -224,7 +224,7 @@ impl Costs {
     ) {
         let all = || sources.iter().flat_map(|s| s.pieces.iter().map(move |p| (s.reader, p)));
         if shared.cache.holds_pack(pack) {
-            let bytes = all().map(|(_, p)| bytes_of_rows(p.part, pack.column, &p.rows)).sum();
+            let bytes = all().map(|(r, p)| r.bytes_of_rows(p.part, pack.column, &p.rows)).sum();
             self.add(How::Cached, bytes, "an earlier scan left it in the column cache");
             return;
         }
@@ -242,10 +242,10 @@ impl Costs {
                 How::Decoded => "its blocks are encoded",
                 How::Copied => "the system does not map the file",
             };
-            self.add(how, bytes_of_rows(piece.part, column, &piece.rows), why);
+            self.add(how, reader.bytes_of_rows(piece.part, column, &piece.rows), why);
             return;
         }
-        let bytes = |piece: &Piece<'_>| bytes_of_rows(piece.part, column, &piece.rows);
+        let bytes = |piece: &Piece<'_>| reader.bytes_of_rows(piece.part, column, &piece.rows);
         if let Some(rows) = span(pieces)
             && reader.shared.cache.holds(reader.run_key(column), &rows)
         {
@@ -265,7 +265,7 @@ impl Costs {
                 How::Copied => "the newest points are in memory, not in a chunk",
                 _ => "a large value stands alone in the log",
             };
-            let bytes = bytes_of_rows(piece.part, column, &piece.rows);
+            let bytes = reader.bytes_of_rows(piece.part, column, &piece.rows);
             self.add(how_of_points(piece.part), bytes, why);
             return;
         };
@@ -276,7 +276,7 @@ impl Costs {
         );
         let steps = if in_blocks { piece.steps() } else { vec![piece.rows.clone()] };
         for rows in steps {
-            let bytes = bytes_of_rows(piece.part, column, &rows);
+            let bytes = reader.bytes_of_rows(piece.part, column, &rows);
             let how = |column| {
                 direct_role(chunk.chunk_type(), column)
                     .map(|role| reader.how(chunk, first_row, column, role, &rows))

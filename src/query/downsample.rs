@@ -2,7 +2,7 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{Array, RecordBatch, UInt64Array};
+use arrow_array::{Array, Float64Array, Int64Array, RecordBatch, UInt64Array};
 use arrow_schema::DataType;
 
 use crate::error::{Result, SynaError};
@@ -44,15 +44,32 @@ struct Dot {
     value: f64,
 }
 
-/// At most `count` rows of a batch of numbers in the order of time.
+/// Refuses a plot of too few points to have a shape.
+pub(crate) fn check_count(count: usize) -> Result<()> {
+    if count < 3 {
+        return Err(SynaError::InvalidOption { option: "count", what: "it must be at least 3" });
+    }
+    Ok(())
+}
+
+/// Doubles, and where there is none the nearest double of the integer, if there is one.
+#[expect(clippy::cast_precision_loss, reason = "a plot has no more precision than a double")]
+pub(crate) fn nearest_floats(floats: &Float64Array, ints: &Int64Array) -> Result<Float64Array> {
+    let mut values = Vec::new();
+    let bytes = floats.len() as u64 * size_of::<Option<f64>>() as u64;
+    let no_memory = |_| SynaError::OutOfMemory { bytes };
+    values.try_reserve_exact(floats.len()).map_err(no_memory)?;
+    let of_row = |(float, int): (Option<f64>, Option<i64>)| float.or(int.map(|int| int as f64));
+    values.extend(floats.iter().zip(ints).map(of_row));
+    Ok(values.into())
+}
+
+/// At most `count` rows, at least 3, of a batch of numbers in the order of time.
 pub(crate) fn downsample(
     batch: &RecordBatch,
     count: usize,
     method: Downsample,
 ) -> Result<RecordBatch> {
-    if count < 3 {
-        return Err(SynaError::InvalidOption { option: "count", what: "it must be at least 3" });
-    }
     let dots = dots(batch)?;
     let chosen = if dots.len() <= count {
         dots.iter().map(|dot| dot.row).collect()

@@ -10,12 +10,15 @@ mod every;
 mod resample;
 mod stats;
 
+/// A table by time has at most so many cells, rows times columns: 8 GiB of numbers.
+pub(crate) const CELLS_MAX: u64 = 1 << 30;
+
 pub use align::{Align, Fill};
 pub(crate) use align::{Grid, UnionOfTimes, carry_last, rows_seen};
 pub use downsample::Downsample;
-pub(crate) use downsample::downsample;
+pub(crate) use downsample::{check_count, downsample, nearest_floats};
 pub use every::Every;
 pub use resample::Aggregate;
 pub(crate) use resample::resample;
-pub(crate) use stats::stats;
 pub use stats::{HistoryStats, Number};
+pub(crate) use stats::{stats, stats_of_all};

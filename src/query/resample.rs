@@ -20,6 +20,7 @@ use crate::materialize::cache::Column;
 use crate::materialize::schema::{UTC, ValueType, timestamp_type};
 use crate::materialize::{How, KeyReader, Piece, direct_role, each};
 
+use super::CELLS_MAX;
 use super::every::Every;
 use super::stats::{
     Ends, Number, Numbers, Step, ends_of_block, number_column, number_of, steps, zone_of_array,
@@ -146,10 +147,10 @@ pub(crate) fn resample(
         })?;
         // In the order of their blocks, so that sums do not depend on who was faster.
         for (number, bucket) in found.into_inner().into_values().flatten() {
-            buckets.add(number, &bucket);
+            buckets.add(number, &bucket)?;
         }
     }
-    let buckets = buckets.finish();
+    let buckets = buckets.finish()?;
     table(&buckets, every, aggregates, empty_buckets)
 }
 
@@ -346,7 +347,7 @@ struct Buckets {
 }
 
 impl Buckets {
-    fn add(&mut self, number: i64, bucket: &Bucket) {
+    fn add(&mut self, number: i64, bucket: &Bucket) -> Result<()> {
         match self.in_order.last_mut() {
             Some((last, known)) if *last == number => known.merge(bucket),
             Some((last, _)) if *last > number => {
@@ -359,17 +360,28 @@ impl Buckets {
                     Err(_) => self.late.entry(number).or_default().merge(bucket),
                 }
             }
-            _ => self.in_order.push((number, *bucket)),
+            _ => {
+                reserve(&mut self.in_order, 1)?;
+                self.in_order.push((number, *bucket));
+            }
         }
+        Ok(())
     }
 
-    fn finish(mut self) -> Vec<(i64, Bucket)> {
+    fn finish(mut self) -> Result<Vec<(i64, Bucket)>> {
         if !self.late.is_empty() {
+            reserve(&mut self.in_order, self.late.len())?;
             self.in_order.extend(self.late);
-            self.in_order.sort_by_key(|(number, _)| *number);
+            self.in_order.sort_unstable_by_key(|(number, _)| *number);
         }
-        self.in_order
+        Ok(self.in_order)
     }
+}
+
+/// Room for more buckets, of which there may be as many as points.
+fn reserve(buckets: &mut Vec<(i64, Bucket)>, more: usize) -> Result<()> {
+    let bytes = buckets.len().saturating_add(more).saturating_mul(size_of::<(i64, Bucket)>());
+    buckets.try_reserve(more).map_err(|_| SynaError::OutOfMemory { bytes: bytes as u64 })
 }
 
 /// The buckets as a batch.
@@ -379,7 +391,7 @@ fn table(
     aggregates: &[Aggregate],
     empty_buckets: bool,
 ) -> Result<RecordBatch> {
-    let rows = Rows::of(buckets, empty_buckets)?;
+    let rows = Rows::of(buckets, aggregates.len(), empty_buckets)?;
     let label = |number: i64| number.saturating_mul(every.micros());
     let labels = rows.collect(|number, _| Some(label(number)))?;
     let labels = TimestampMicrosecondArray::from(labels).with_timezone(Arc::clone(&UTC));
@@ -406,13 +418,18 @@ struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    fn of(buckets: &'a [(i64, Bucket)], empty_buckets: bool) -> Result<Rows<'a>> {
+    fn of(buckets: &'a [(i64, Bucket)], columns: usize, empty_buckets: bool) -> Result<Rows<'a>> {
         let mut len = buckets.len();
         if let (Some((first, _)), Some((last, _)), true) =
             (buckets.first(), buckets.last(), empty_buckets)
         {
-            let span = last.abs_diff(*first).saturating_add(1);
-            len = usize::try_from(span).map_err(|_| SynaError::OutOfMemory { bytes: span })?;
+            // One point with a wrong stamp asks for all the time up to the others.
+            let (rows, columns) = (last.abs_diff(*first).saturating_add(1), columns as u64);
+            let too_large = SynaError::FrameTooLarge { rows, columns, max: CELLS_MAX };
+            len = match usize::try_from(rows) {
+                Ok(len) if rows.saturating_mul(columns.max(1)) <= CELLS_MAX => len,
+                _ => return Err(too_large),
+            };
         }
         Ok(Rows { buckets, len, empty_buckets })
     }

@@ -7,9 +7,11 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 
 use crate::atom::AtomKind;
-use crate::column::{FloatStats, IntStats, ZoneMap};
+use crate::column::{FloatStats, IntStats, Points, ZoneMap};
 use crate::error::Result;
 use crate::format::chunk::{BlockRecord, ChunkType};
+use crate::index::{HistoryView, SegmentBody, whole_of_chunk};
+use crate::log::LogFile;
 use crate::materialize::cache::Column;
 use crate::materialize::schema::ValueType;
 use crate::materialize::{KeyReader, Piece, direct_role, is_whole};
@@ -137,28 +139,84 @@ pub(crate) fn stats(reader: &KeyReader, pieces: &[Piece<'_>]) -> Result<HistoryS
         return Ok(HistoryStats::default());
     }
     let (first, last) = ends(reader, pieces)?;
-    let all_ints = zone.count(AtomKind::Float) == 0;
-    let number = |end: Option<End>| {
-        let number = end?.number;
-        Some(if all_ints { number } else { Number::Float(number.as_f64()) })
-    };
-    let Numbers { min, max, sum, mean } = Numbers::of(&zone);
-    Ok(HistoryStats {
-        count: zone.rows(),
-        nulls: zone.count(AtomKind::Null),
-        nans: zone.nans,
-        floats: zone.count(AtomKind::Float),
-        ints: zone.count(AtomKind::Int),
-        texts: zone.count(AtomKind::Text),
-        bytes: zone.count(AtomKind::Bytes),
-        timestamps: Some((zone.timestamp_min, zone.timestamp_max)),
-        min,
-        max,
-        sum,
-        mean,
-        first: number(first),
-        last: number(last),
-    })
+    Ok(HistoryStats::of(&zone, &Ends { first, last }))
+}
+
+/// Statistics of all rows of a view from what its chunks say about all of theirs, without a look at
+/// their blocks; `None` where that is not enough.
+pub(crate) fn stats_of_all(
+    log: &LogFile,
+    key: &str,
+    view: &HistoryView,
+) -> Result<Option<HistoryStats>> {
+    let rows = view.rows();
+    let mut zone = ZoneMap::default();
+    let mut ends = Ends::default();
+    for segment in view.segments() {
+        if segment.first_row < rows.start || segment.end_row() > rows.end {
+            return Ok(None);
+        }
+        match &segment.body {
+            SegmentBody::Chunk { .. } => {
+                let whole = whole_of_chunk(log, key, segment)?;
+                zone.merge(&whole.zone);
+                match ends_of_block(&whole) {
+                    Some(later) => ends.merge(&later),
+                    None if has_numbers(&whole.zone) => return Ok(None),
+                    None => {}
+                }
+            }
+            SegmentBody::Points(points) => add_points(points, &mut zone, &mut ends),
+            SegmentBody::Put { .. } => return Ok(None),
+        }
+    }
+    add_points(view.tail(), &mut zone, &mut ends);
+    Ok((zone.rows() > 0).then(|| HistoryStats::of(&zone, &ends)))
+}
+
+/// Takes in later points.
+fn add_points(points: &Points, zone: &mut ZoneMap, ends: &mut Ends) {
+    if points.is_empty() {
+        return;
+    }
+    zone.merge(&points.zone_map(0..points.len()));
+    for (row, timestamp) in points.timestamps().iter().enumerate() {
+        if let Some(number) = number_of(points, row) {
+            ends.push(*timestamp, number);
+        }
+    }
+}
+
+fn has_numbers(zone: &ZoneMap) -> bool {
+    zone.count(AtomKind::Float) > 0 || zone.count(AtomKind::Int) > 0
+}
+
+impl HistoryStats {
+    /// Of rows with this zone map and these ends.
+    fn of(zone: &ZoneMap, ends: &Ends) -> HistoryStats {
+        let all_ints = zone.count(AtomKind::Float) == 0;
+        let number = |end: Option<End>| {
+            let number = end?.number;
+            Some(if all_ints { number } else { Number::Float(number.as_f64()) })
+        };
+        let Numbers { min, max, sum, mean } = Numbers::of(zone);
+        HistoryStats {
+            count: zone.rows(),
+            nulls: zone.count(AtomKind::Null),
+            nans: zone.nans,
+            floats: zone.count(AtomKind::Float),
+            ints: zone.count(AtomKind::Int),
+            texts: zone.count(AtomKind::Text),
+            bytes: zone.count(AtomKind::Bytes),
+            timestamps: Some((zone.timestamp_min, zone.timestamp_max)),
+            min,
+            max,
+            sum,
+            mean,
+            first: number(ends.first),
+            last: number(ends.last),
+        }
+    }
 }
 
 /// Rows of a piece that lie in one block, or all of it if it lies in none.
@@ -298,7 +356,7 @@ pub(super) fn ends_of(
 }
 
 /// The number in a row.
-pub(super) fn number_of(points: &crate::column::Points, row: usize) -> Option<Number> {
+pub(super) fn number_of(points: &Points, row: usize) -> Option<Number> {
     match points.kind(row) {
         AtomKind::Float => Some(Number::Float(f64::from_bits(points.number_bits(row)))),
         AtomKind::Int => Some(Number::Int(points.number_bits(row).cast_signed().into())),
@@ -335,7 +393,8 @@ impl Ends {
     }
 }
 
-/// First and last of a block that says them itself: sorted, of one kind, without nulls.
+/// First and last of a block, or of a chunk, that says them itself: sorted, of one kind, without
+/// nulls.
 pub(super) fn ends_of_block(block: &BlockRecord) -> Option<Ends> {
     let zone = &block.zone;
     let rows = zone.rows();
@@ -357,11 +416,7 @@ pub(super) fn ends_of_block(block: &BlockRecord) -> Option<Ends> {
 
 /// First and last number of all pieces. Blocks that cannot hold them are not read.
 fn ends(reader: &KeyReader, pieces: &[Piece<'_>]) -> Result<(Option<End>, Option<End>)> {
-    let has_numbers = |step: &Step<'_>| {
-        step.block.is_none_or(|block| {
-            block.zone.count(AtomKind::Float) > 0 || block.zone.count(AtomKind::Int) > 0
-        })
-    };
+    let has_numbers = |step: &Step<'_>| step.block.is_none_or(|block| has_numbers(&block.zone));
     let read = |piece: &Piece<'_>, step: &Step<'_>| match step.whole.and_then(ends_of_block) {
         Some(ends) => Ok((ends.first, ends.last)),
         None => ends_of(reader, piece, &step.rows),

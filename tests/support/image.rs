@@ -1,6 +1,7 @@
 //! The bytes of a database file, read and forged without the library: an independent statement of
 //! the format for tests that damage files or mend the checksums of what they changed.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -62,8 +63,26 @@ impl RawEntry {
         (u64_at(bytes, self.value_at + 8), u32_at(bytes, self.value_at + 16).into())
     }
 
+    /// Where the block records of a chunk lie that have a checksum of their own, from the start of
+    /// its value.
+    fn checked_records(&self, bytes: &[u8]) -> Option<Range<usize>> {
+        let value = self.value(bytes);
+        if value.len() < 208 || value[4] & 0x80 == 0 {
+            return None;
+        }
+        let record = 136 + 32 * usize::from(value[5]);
+        let end = (u32_at(value, 20) as usize).saturating_mul(record).saturating_add(208);
+        (end <= value.len()).then_some(208..end)
+    }
+
+    /// Where the block records of a chunk begin in its value.
+    pub fn records_at(&self, bytes: &[u8]) -> usize {
+        if self.value(bytes)[4] & 0x80 == 0 { 40 } else { 208 }
+    }
+
     fn covered_end(&self, bytes: &[u8]) -> usize {
-        if self.kind == CHUNK {
+        // A forged chunk may be too short to say where its header ends.
+        if self.kind == CHUNK && self.val_len >= 4 {
             let len = u32_at(bytes, self.value_at) as usize;
             self.value_at + len.min(self.val_len)
         } else {
@@ -131,6 +150,12 @@ pub fn body_crc(bytes: &[u8], entry: &RawEntry) -> u32 {
 
 /// Makes the checksums of an entry right; returns its `head_crc`.
 pub fn mend_entry(bytes: &mut [u8], entry: &RawEntry, previous: u32) -> u32 {
+    if entry.kind == CHUNK
+        && let Some(records) = entry.checked_records(bytes)
+    {
+        let crc = crc32c::crc32c(&entry.value(bytes)[records]);
+        set(bytes, entry.value_at + 176, &crc.to_le_bytes());
+    }
     let body = body_crc(bytes, entry);
     set(bytes, entry.offset + 4, &body.to_le_bytes());
     let head = crc32c::crc32c_append(

@@ -1,15 +1,17 @@
 //! Sizes of encoded columns, and how fast they are encoded and decoded on one core.
 //!
-//! Columns are encoded block by block as `optimize` does it: blocks of 65,536 rows. The speeds are
-//! those of the blocks that appends make, 8,192 rows, into memory that was written before.
+//! The sizes are those of a file after `optimize` with default options, or to the cold tier. The
+//! speeds are those of the blocks that appends make, 8,192 rows, into memory that was written before.
 
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use synadb::bench::{self, ColumnEncoder, Words};
+use synadb::{DbConfig, Durability, OptimizeOptions, SynaDB};
 
 use crate::data::{Random, fresh_seed};
 use crate::report::{Bar, Group, Values};
-use crate::run::{Result, Run, check, median};
+use crate::run::{Result, Run, check, median, remove};
 
 pub const SIZES: Group = Group {
     issue: 2,
@@ -56,8 +58,6 @@ pub const EXACT: Group =
 
 /// Rows of the blocks that appends and seals make.
 const BLOCK_ROWS: usize = 8_192;
-/// Rows of the blocks that `optimize` makes.
-const BLOCK_ROWS_MAX: usize = 65_536;
 const POINTS: u64 = 10_000_000;
 
 /// A normally distributed number, from twelve uniform ones.
@@ -147,45 +147,83 @@ fn check_same(out: &[u8], values: &[u64]) -> Result<()> {
     check(same && out.len() == values.len() * 8, || "a decoded column".to_owned())
 }
 
-/// Bytes per value, checked by decoding.
-fn size_of(name: &str, values: &[u64], words: Words, cold: bool) -> Result<f64> {
-    let column = Column::of(values, words, BLOCK_ROWS_MAX, cold);
-    let mut out = vec![0; values.len() * 8];
-    column.decode(&mut out)?;
-    check_same(&out, values)?;
-    let size = column.stored.len() as f64 / values.len() as f64;
-    let small = Column::of(values, words, BLOCK_ROWS, cold).stored.len() as f64;
+/// A column of a file.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    Timestamps,
+    Floats,
+}
+
+/// Stored bytes per value of a column of one key, written at once, after `optimize`; checked by
+/// reading it back.
+fn size_of(run: &Run, name: &str, column: &[u64], place: Place, cold: bool) -> Result<f64> {
+    const KEY: &str = "column";
+    let path = run.file("size.synadb")?;
+    let db = SynaDB::with_config(&path, DbConfig::default().with_durability(Durability::Os))?;
+    let signed: Vec<i64> = column.iter().map(|word| word.cast_signed()).collect();
+    let rows: Vec<i64> = (0..column.len() as i64).collect();
+    let floats: Vec<f64> = column.iter().map(|word| f64::from_bits(*word)).collect();
+    match place {
+        Place::Timestamps => db.append_batch(KEY, &signed, &rows)?,
+        Place::Floats => db.append_batch(KEY, &rows, &floats)?,
+    };
+    let of = |stored: &bench::Stored| match place {
+        Place::Timestamps => stored.timestamps.bytes,
+        Place::Floats => stored.values.bytes,
+    };
+    let per_value = |bytes: u64| bytes as f64 / column.len() as f64;
+    let appended = per_value(of(&bench::stored(&db, KEY)?));
+    let go_on = &mut |_| ControlFlow::Continue(());
+    db.optimize_with(&OptimizeOptions::default().with_cold(cold), go_on)?;
+    let stored = bench::stored(&db, KEY)?;
+    check(stored.rows == column.len() as u64, || "rows outside of chunks".to_owned())?;
+    let encodings = match place {
+        Place::Timestamps => &stored.timestamps.encodings,
+        Place::Floats => &stored.values.encodings,
+    };
+    let encodings: Vec<String> =
+        encodings.iter().map(|(name, count)| format!("{name} x {count}")).collect();
     println!(
-        "# {name}: encodings {}; in blocks of 8,192 rows {:.4} bytes/value",
-        column.encodings(),
-        small / values.len() as f64,
+        "# {name}: {}; headers {:.4} bytes/row beside it; as appended {appended:.4} bytes/value",
+        encodings.join(", "),
+        per_value(stored.header_bytes),
     );
-    Ok(size)
+    let same = match place {
+        Place::Timestamps => db.history(KEY)?.timestamps()?[..] == signed[..],
+        Place::Floats => {
+            let read = db.get_history_floats(KEY)?;
+            read.iter().map(|value| value.to_bits()).eq(column.iter().copied())
+        }
+    };
+    check(same, || "an optimized column".to_owned())?;
+    db.close()?;
+    remove(&path)?;
+    Ok(per_value(of(&stored)))
 }
 
 fn sizes(run: &Run) -> Result<Values> {
     let points = run.work(POINTS);
     let mut values = Vec::new();
-    let mut size = |name, column: &[u64], words, cold| -> Result<()> {
-        values.push((name, size_of(name, column, words, cold)?));
+    let mut size = |name, column: &[u64], place, cold| -> Result<()> {
+        values.push((name, size_of(run, name, column, place, cold)?));
         Ok(())
     };
-    size("size_walk2", &walk(points, 1, true), Words::Floats, false)?;
-    size("size_ts_regular", &timestamps(points, false), Words::Ints, false)?;
-    size("size_ts_jitter", &timestamps(points, true), Words::Ints, false)?;
+    size("size_walk2", &walk(points, 1, true), Place::Floats, false)?;
+    size("size_ts_regular", &timestamps(points, false), Place::Timestamps, false)?;
+    size("size_ts_jitter", &timestamps(points, true), Place::Timestamps, false)?;
     for (column, fast, cold) in [
         ("temp", "size_temp", "size_cold_temp"),
         ("pressure", "size_pressure", "size_cold_pressure"),
         ("wind_speed", "size_wind", "size_cold_wind"),
     ] {
         let column = weather(run, column)?;
-        size(fast, &column, Words::Floats, false)?;
-        size(cold, &column, Words::Floats, true)?;
+        size(fast, &column, Place::Floats, false)?;
+        size(cold, &column, Place::Floats, true)?;
     }
     // The farther an unrounded walk goes from zero, the fewer bits are behind the point: an eighth
     // of a byte for each doubling. So the middle one of several.
     let walks: Result<Vec<f64>> = (1..=5)
-        .map(|seed| size_of("size_walk", &walk(points, seed, false), Words::Floats, false))
+        .map(|seed| size_of(run, "size_walk", &walk(points, seed, false), Place::Floats, false))
         .collect();
     values.push(("size_walk", median(walks?)));
     Ok(values)

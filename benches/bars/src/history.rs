@@ -15,7 +15,7 @@ use crate::child;
 use crate::data::{Random, fresh_seed};
 use crate::memory::rss_anon;
 use crate::report::{Bar, Group};
-use crate::run::{Result, check, median, remove};
+use crate::run::{Result, Run, check, median, remove};
 
 const POINTS: u64 = 10_000_000;
 const KEY: &str = "walk";
@@ -321,40 +321,59 @@ pub const RANGE: Group = Group {
     bars: &[
         Bar::at_most("read_range_first", "us", 250.0),
         Bar::at_most("read_range_again", "us", 30.0),
+        Bar::at_most("read_range_optimized_first", "us", 250.0),
+        Bar::at_most("read_range_optimized_again", "us", 30.0),
     ],
     run: |run| {
         let points = run.work(POINTS);
         let walk = Walk::new(points);
         let path = run.file("history-range.synadb")?;
         written(&path, &walk, default_config())?;
-        let part = points / 100;
-        let (mut first, mut again) = (Vec::new(), Vec::new());
-        // The pool is warm, and what is known of the whole key is known; the blocks of the range
-        // were never read.
-        let db = open(&path)?;
-        decoded(db.history(KEY)?)?.rows(points - part..points).read()?;
-        for turn in 0..run.at_least(9) as u64 {
-            forget(&db)?;
-            let from = (part * 7 * (turn + 1)) % (points - part);
-            let times = START + from as i64 * STEP..START + (from + part) as i64 * STEP;
-            let range = || -> Result<RecordBatch> {
-                Ok(decoded(db.history(KEY)?)?.range(times.clone()).read()?)
-            };
-            let start = Instant::now();
-            let batch = range()?;
-            first.push(micros(start));
-            let rows = from as usize..(from + part) as usize;
-            check(floats(&batch) == &walk.values[rows], || "another range".into())?;
-            let start = Instant::now();
-            let repeated = range()?;
-            again.push(micros(start));
-            check(floats(&repeated) == floats(&batch), || "another range".into())?;
-        }
+        let (first, again) = ranges(run, &path, &walk)?;
+        let db = SynaDB::with_config(&path, default_config())?;
+        db.optimize()?;
         db.close()?;
+        sync();
+        let (optimized_first, optimized_again) = ranges(run, &path, &walk)?;
         remove(&path)?;
-        Ok(vec![("read_range_first", median(first)), ("read_range_again", median(again))])
+        Ok(vec![
+            ("read_range_first", first),
+            ("read_range_again", again),
+            ("read_range_optimized_first", optimized_first),
+            ("read_range_optimized_again", optimized_again),
+        ])
     },
 };
+
+/// Microseconds for another 1 % of the time in each turn: decoded, and cached.
+fn ranges(run: &Run, path: &Path, walk: &Walk) -> Result<(f64, f64)> {
+    let points = walk.values.len() as u64;
+    let part = points / 100;
+    let (mut first, mut again) = (Vec::new(), Vec::new());
+    // The pool is warm, and what is known of the whole key is known; the blocks of the range
+    // were never read.
+    let db = open(path)?;
+    decoded(db.history(KEY)?)?.rows(points - part..points).read()?;
+    for turn in 0..run.at_least(9) as u64 {
+        forget(&db)?;
+        let from = (part * 7 * (turn + 1)) % (points - part);
+        let times = START + from as i64 * STEP..START + (from + part) as i64 * STEP;
+        let range = || -> Result<RecordBatch> {
+            Ok(decoded(db.history(KEY)?)?.range(times.clone()).read()?)
+        };
+        let start = Instant::now();
+        let batch = range()?;
+        first.push(micros(start));
+        let rows = from as usize..(from + part) as usize;
+        check(floats(&batch) == &walk.values[rows], || "another range".into())?;
+        let start = Instant::now();
+        let repeated = range()?;
+        again.push(micros(start));
+        check(floats(&repeated) == floats(&batch), || "another range".into())?;
+    }
+    db.close()?;
+    Ok((median(first), median(again)))
+}
 
 pub const QUESTIONS: Group = Group {
     issue: 2,
@@ -453,6 +472,143 @@ pub const ONE_KEY: Group = Group {
         Ok(vec![("one_key_first", median(first)), ("one_key_again", median(again))])
     },
 };
+
+/// Points appended one by one, or by batches of 100 of many keys in turn, against the same points in
+/// one batch a key.
+pub const SMALL_APPENDS: Group = Group {
+    issue: 2,
+    long: false,
+    bars: &[
+        Bar::at_most("small_appends_read", "ratio", 1.2),
+        Bar::at_most("small_appends_size", "ratio", 1.3),
+    ],
+    run: |run| {
+        let walk = Walk::new(run.work(1_000_000));
+        let [single, whole] =
+            ["history-single.synadb", "history-whole.synadb"].map(|n| run.file(n));
+        let (single, whole) = (single?, whole?);
+        let by_one = SynaDB::with_config(&single, default_config())?;
+        for (timestamp, value) in walk.timestamps.iter().zip(&walk.values) {
+            by_one.append_at(KEY, *timestamp, *value)?;
+        }
+        let at_once = SynaDB::with_config(&whole, default_config())?;
+        at_once.append_batch(KEY, &walk.timestamps, &walk.values[..])?;
+        // As they were written, the newest points in memory; and opened again.
+        let fresh = reads(run, &by_one, &at_once, &[KEY.to_owned()], &walk)?;
+        by_one.close()?;
+        at_once.close()?;
+        let (by_one, at_once) = (open(&single)?, open(&whole)?);
+        let opened = reads(run, &by_one, &at_once, &[KEY.to_owned()], &walk)?;
+        by_one.close()?;
+        at_once.close()?;
+        fresh.print("small_appends_read", "as written");
+        opened.print("small_appends_read", "opened again");
+        let optimized = |path: &Path| -> Result<f64> {
+            let db = SynaDB::with_config(path, default_config())?;
+            let report = db.optimize()?;
+            let values = db.get_history_floats(KEY)?;
+            check(values == walk.values, || "an optimized history".into())?;
+            db.close()?;
+            Ok(report.bytes_after as f64)
+        };
+        let sizes = (optimized(&single)?, optimized(&whole)?);
+        println!("# small_appends_size: {} and {} bytes", sizes.0, sizes.1);
+        small_batches(run, &single, &whole)?;
+        remove(&single)?;
+        remove(&whole)?;
+        Ok(vec![
+            ("small_appends_read", fresh.ratio.max(opened.ratio)),
+            ("small_appends_size", sizes.0 / sizes.1),
+        ])
+    },
+};
+
+/// The same for 1,000 keys of 10,000 points, written by batches of 100: told beside it.
+fn small_batches(run: &Run, single: &Path, whole: &Path) -> Result<()> {
+    let walk = Walk::new(SMALL_POINTS);
+    let names: Vec<String> = (0..run.work(SMALL_KEYS)).map(crate::data::key_name).collect();
+    remove(single)?;
+    remove(whole)?;
+    let by_batch = SynaDB::with_config(single, default_config())?;
+    for (timestamps, values) in walk.timestamps.chunks(100).zip(walk.values.chunks(100)) {
+        for name in &names {
+            by_batch.append_batch(name, timestamps, values)?;
+        }
+    }
+    let at_once = SynaDB::with_config(whole, default_config())?;
+    for name in &names {
+        at_once.append_batch(name, &walk.timestamps, &walk.values[..])?;
+    }
+    let fresh = reads(run, &by_batch, &at_once, &names, &walk)?;
+    by_batch.close()?;
+    at_once.close()?;
+    let (by_batch, at_once) = (open(single)?, open(whole)?);
+    let opened = reads(run, &by_batch, &at_once, &names, &walk)?;
+    by_batch.close()?;
+    at_once.close()?;
+    fresh.print("batches of 100", "as written");
+    opened.print("batches of 100", "opened again");
+    Ok(())
+}
+
+/// Reads of histories that were written in two ways.
+struct Reads {
+    /// Of pairs, decoded.
+    ratio: f64,
+    decoded: (f64, f64),
+    again: (f64, f64),
+}
+
+impl Reads {
+    fn print(&self, name: &str, when: &str) {
+        println!(
+            "# {name}, {when}: decoded {:.1} and {:.1} us, {:.2}; cached {:.2} and {:.2} us",
+            self.decoded.0, self.decoded.1, self.ratio, self.again.0, self.again.1
+        );
+    }
+}
+
+/// Reads the keys of two databases in alternation, the cache emptied and the pool warm, and again.
+fn reads(run: &Run, a: &SynaDB, b: &SynaDB, keys: &[String], walk: &Walk) -> Result<Reads> {
+    let mut decoded = (Vec::new(), Vec::new());
+    let (mut again, mut ratios) = ((Vec::new(), Vec::new()), Vec::new());
+    let read = |db: &SynaDB, key: &str| -> Result<(f64, f64)> {
+        // Headers are read, checksums compared, and buffers made once before.
+        for _ in 0..2 {
+            forget(db)?;
+            let batch = db.history(key)?.read()?;
+            check_batch(&batch, walk)?;
+        }
+        forget(db)?;
+        let start = Instant::now();
+        black_box(db.history(key)?.read()?);
+        let first = micros(start);
+        let start = Instant::now();
+        black_box(db.history(key)?.read()?);
+        Ok((first, micros(start)))
+    };
+    let turns = run.at_least(15).max(keys.len());
+    for (turn, key) in keys.iter().cycle().take(turns).enumerate() {
+        let (ours, theirs);
+        if turn % 2 == 0 {
+            ours = read(a, key)?;
+            theirs = read(b, key)?;
+        } else {
+            theirs = read(b, key)?;
+            ours = read(a, key)?;
+        }
+        ratios.push(ours.0 / theirs.0);
+        decoded.0.push(ours.0);
+        decoded.1.push(theirs.0);
+        again.0.push(ours.1);
+        again.1.push(theirs.1);
+    }
+    Ok(Reads {
+        ratio: median(ratios),
+        decoded: (median(decoded.0), median(decoded.1)),
+        again: (median(again.0), median(again.1)),
+    })
+}
 
 pub const MEMORY: Group = Group {
     issue: 2,

@@ -13,6 +13,7 @@ use crate::run::{Result, Run, check};
 
 const CRASH_STATES_MIN: u64 = 1_000_000;
 const SIGKILL_ROUNDS_MIN: u64 = 2_000;
+const ALIVE_RESULTS_MIN: u64 = 5_000;
 
 pub const CRASH_STATES: Group = Group {
     issue: 1,
@@ -59,6 +60,25 @@ pub const PLANTED_BUGS: Group = Group {
     run: |run| {
         let output = command(run, "canaries")?;
         Ok(vec![("planted_bugs", output.verdict("uncaught: ")?)])
+    },
+};
+
+pub const ALIVE: Group = Group {
+    issue: 2,
+    long: true,
+    bars: &[Bar::at_most("alive", "findings", 0.0)],
+    run: |run| {
+        let output = command(run, "alive")?;
+        // Without a tool nothing was looked for: no value, and the reason told.
+        let told = |line: &&str| line.starts_with("skipped: ") || line.starts_with("under ");
+        output.text.lines().filter(told).for_each(|line| println!("# alive: {line}"));
+        let results = output.sum("results: ").unwrap_or(0);
+        println!("# alive: {results} results held");
+        let findings = output.verdict("findings: ")?;
+        check(results >= ALIVE_RESULTS_MIN || findings > 0.0, || {
+            format!("only {results} results were held")
+        })?;
+        Ok(vec![("alive", findings)])
     },
 };
 

@@ -19,9 +19,9 @@ pub(crate) enum Number {
     Float,
 }
 
-/// Blocks of fewer rows are encoded without a comparison where that is wished: in larger ones it
-/// is a small part of the work.
-const QUICK_ROWS: usize = 2_048;
+/// Blocks of fewer rows are encoded without a comparison where that is wished. In larger ones it is
+/// a small part of the work, and what is sealed with so many rows stays as it is.
+const QUICK_ROWS: usize = 1_024;
 
 /// What a block of fewer bytes saves is not worth the time of decoding it.
 const RAW_BITS: f64 = 62.0;

@@ -68,7 +68,8 @@ enum Source {
 /// deletions. Commits may be seen before they are durable.
 ///
 /// It holds an entry in memory for every key that it has seen and that matches: its length and
-/// about 50 bytes.
+/// about 50 bytes. The files that rewrites have replaced since it was last asked stay on the disk
+/// until it has read what is left in them: drop a follower that is no longer asked.
 pub struct Follower {
     db: SynaDB,
     glob: Arc<Glob>,

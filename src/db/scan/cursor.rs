@@ -7,9 +7,7 @@ use crate::error::Result;
 use crate::index::{KeyId, Part};
 use crate::materialize::cache::Column;
 use crate::materialize::schema::ValueType;
-use crate::materialize::{
-    KeyReader, OnMismatch, Order, Piece, Source, bytes_of_rows, pieces, push_rows,
-};
+use crate::materialize::{KeyReader, OnMismatch, Order, Piece, Source, pieces, push_rows};
 
 use super::{Scan, ScanColumn};
 
@@ -105,7 +103,7 @@ impl KeyRows {
                 // A block may have more rows than were asked for.
                 for step in cut(&step, room.rows) {
                     let rows = step.end - step.start;
-                    let bytes = scan.bytes_of(&piece, values, &step);
+                    let bytes = scan.bytes_of(&lies.reader, &piece, values, &step);
                     if !left.holds(rows, bytes) && !taken.is_empty() {
                         break 'pieces;
                     }
@@ -220,10 +218,16 @@ impl Scan {
         of_key + if self.wants(ScanColumn::Timestamp) { 8 } else { 0 }
     }
 
-    fn bytes_of(&self, piece: &Piece<'_>, values: ValueType, rows: &Range<u64>) -> u64 {
+    fn bytes_of(
+        &self,
+        reader: &KeyReader,
+        piece: &Piece<'_>,
+        values: ValueType,
+        rows: &Range<u64>,
+    ) -> u64 {
         let mut bytes = (rows.end - rows.start).saturating_mul(self.fixed_bytes());
         if self.wants(ScanColumn::Value) {
-            let of_values = bytes_of_rows(piece.part, Column::Values(values), rows);
+            let of_values = reader.bytes_of_rows(piece.part, Column::Values(values), rows);
             bytes = bytes.saturating_add(of_values);
         }
         bytes
@@ -244,7 +248,8 @@ impl Scan {
         }
         let lies = key.lies(self)?;
         let of_pieces = lies.pieces(&key.rows);
-        let bytes = of_pieces.iter().map(|piece| self.bytes_of(piece, values, &piece.rows));
+        let bytes =
+            of_pieces.iter().map(|piece| self.bytes_of(&lies.reader, piece, values, &piece.rows));
         Ok(bytes.fold(0, u64::saturating_add))
     }
 }

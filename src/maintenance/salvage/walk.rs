@@ -6,7 +6,7 @@
 use crate::error::Result;
 use crate::format::LOG_START;
 use crate::format::checksum::extend;
-use crate::format::chunk::{ChunkHeader, header_len};
+use crate::format::chunk::ChunkHeader;
 use crate::format::entry::{CommitValue, EntryHeader, HEADER_LEN, Kind, Meaning, flags};
 use crate::format::value::{self, StoredValue};
 use crate::index::LoadedChunk;
@@ -189,8 +189,7 @@ impl<'a> Damaged<'a> {
     /// The chunk of a chunk entry, its header checked.
     pub(super) fn chunk_of(&self, entry: &Intact<'_>) -> Option<LoadedChunk> {
         let value = entry.value;
-        let len = header_len(value.get(..4)?.try_into().ok()?, value.len() as u64).ok()?;
-        let header = ChunkHeader::parse(value.get(..len)?, value.len() as u64).ok()?;
+        let header = ChunkHeader::parse(value, value.len() as u64).ok()?;
         let value_at = entry.offset + entry.header.value_start() as u64;
         let aligned = header.is_aligned_at(value_at);
         let flags = header.entry_flags() == entry.header.flags & flags::OF_COLUMNS;
