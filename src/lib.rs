@@ -94,7 +94,15 @@ pub use maintenance::{
 };
 pub use materialize::{AsType, Explain, ExplainColumn, OnMismatch, Order, Tensor};
 pub use query::{Aggregate, Downsample, Every, HistoryStats, Number};
-pub use registry::{close_db, open_db, open_db_with, with_db};
+pub use registry::{
+    close_db, open_db, open_db_read_only, open_db_read_only_with, open_db_with, with_db,
+};
+
+/// For the bindings to other languages, and no part of the interface.
+#[doc(hidden)]
+pub mod bindings {
+    pub use crate::fork::PerProcess;
+}
 
 /// The README's examples are compiled and run like any other.
 #[cfg(doctest)]
