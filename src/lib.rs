@@ -92,7 +92,7 @@ pub use maintenance::{
     MissingRange, OptimizeOptions, Progress, RetainPolicy, RewriteReport, SalvageReport,
     VerifyReport, salvage, salvage_storage, salvage_with,
 };
-pub use materialize::{AsType, Explain, ExplainColumn, OnMismatch, Order, Tensor};
+pub use materialize::{AsType, Explain, ExplainColumn, OnMismatch, Order, Tensor, TensorNumber};
 pub use query::{Aggregate, Downsample, Every, HistoryStats, Number};
 pub use registry::{
     close_db, open_db, open_db_read_only, open_db_read_only_with, open_db_with, with_db,
@@ -102,6 +102,11 @@ pub use registry::{
 #[doc(hidden)]
 pub mod bindings {
     pub use crate::fork::PerProcess;
+
+    /// What an append without a timestamp has, microseconds since 1970-01-01 UTC.
+    pub fn now() -> i64 {
+        crate::log::create::now()
+    }
 }
 
 /// The README's examples are compiled and run like any other.

@@ -125,7 +125,10 @@ fn bind(path: &Path, db: SynaDB) {
 ///
 /// `NotOpen` if no open database has this path; whatever `call` returns.
 #[inline]
-pub fn with_db<T>(path: impl AsRef<Path>, call: impl FnOnce(&SynaDB) -> Result<T>) -> Result<T> {
+pub fn with_db<T, E: From<SynaError>>(
+    path: impl AsRef<Path>,
+    call: impl FnOnce(&SynaDB) -> Result<T, E>,
+) -> Result<T, E> {
     let path = path.as_ref();
     let registry = REGISTRY.get();
     let table = registry.table.load();
@@ -166,7 +169,7 @@ fn bind_spelling(path: &Path) -> Result<SynaDB> {
 pub fn close_db(path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
     // Another spelling is bound first, so that there is one way to find what it counts in.
-    with_db(path, |_| Ok(()))?;
+    with_db(path, |_| Result::Ok(()))?;
     let ended = REGISTRY.get().change(|table| {
         let not_open = || SynaError::NotOpen { path: path.to_owned() };
         let bound = table.get_mut(path.as_os_str()).ok_or_else(not_open)?;

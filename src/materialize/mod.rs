@@ -39,7 +39,7 @@ pub(crate) use plan::{Batches, explain, plan_batches};
 pub use plan::{Explain, ExplainColumn};
 pub use schema::{AsType, OnMismatch, Order};
 pub(crate) use select::{is_whole, pieces, push_rows};
-pub use tensor::Tensor;
+pub use tensor::{Tensor, TensorNumber};
 
 use cache::ColumnCache;
 use pool::Pool;
