@@ -365,12 +365,12 @@ proptest! {
         // The numbers of one kind with their times, whatever the history was asked for before.
         let odd = history.clone().as_type(AsType::Bytes).on_mismatch(OnMismatch::Skip);
         let ints: Vec<i64> = all.iter().filter_map(|p| p.value.as_int()).collect();
-        prop_assert_eq!(odd.only_ints().unwrap().as_ref(), &ints[..]);
+        prop_assert_eq!(&odd.only_ints().unwrap()[..], &ints[..]);
         prop_assert_eq!(odd.only_floats().unwrap().len(), tensor.len());
         for kind in [AtomKind::Float, AtomKind::Int] {
             let of_kind = all.iter().filter(|p| p.value.kind() == kind);
             let stamps: Vec<i64> = of_kind.map(|p| p.timestamp).collect();
-            prop_assert_eq!(odd.only_timestamps(kind).unwrap().as_ref(), &stamps[..]);
+            prop_assert_eq!(&odd.only_timestamps(kind).unwrap()[..], &stamps[..]);
         }
     }
 
