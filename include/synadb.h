@@ -16,11 +16,11 @@
  * its statuses without SYNA_ and SYNA_ERR_. Words for several of them, every one of which the
  * function may return:
  *
- *     PATH    DB_NOT_FOUND, INVALID_PATH; also DB_NOT_FOUND in a forked child, whose databases
- *             are its own; CLOSED beside a syna_close of another thread
+ *     PATH    DB_NOT_FOUND, INVALID_PATH; and CLOSED beside a syna_close of another thread
  *     HANDLE  INVALID_ARGUMENT, CLOSED, FORKED
  *     KEY     INVALID_PATH, EMPTY_KEY, KEY_TOO_LONG
- *     READ    CORRUPT, IO, OUT_OF_MEMORY
+ *     READ    CORRUPT, OUT_OF_MEMORY
+ *     LOOK    CORRUPT, IO, DETACHED; of a read-only database that looks for newer commits first
  *     WRITE   READ_ONLY, IO, POISONED, DETACHED
  *     OPEN    INVALID_PATH, NOT_A_DATABASE, UNSUPPORTED, CORRUPT, TORN_TAIL_TOO_LONG, IO,
  *             OUT_OF_MEMORY
@@ -601,13 +601,15 @@ extern "C" {
  * Reads the latest value of `key`, the one put last, into `*out`, which is 0 unless the call
  * succeeds. Reads wait for no write and no sync. A value of another kind is TYPE_MISMATCH.
  *
- * Threads: any. Status: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, INVALID_ARGUMENT.
+ * Threads: any. Status: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK, INVALID_ARGUMENT.
  */
-int32_t syna_get_float(const char *path, const char *key, double *out);
+int32_t syna_get_float(const char *path,
+                       const char *key,
+                       double *out);
 
 /**
  * Reads the latest value of `key`, an integer; otherwise as `syna_get_float`.
- * Status: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, INVALID_ARGUMENT.
+ * Status: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK, INVALID_ARGUMENT.
  */
 int32_t syna_get_int(const char *path, const char *key, int64_t *out);
 
@@ -616,7 +618,7 @@ int32_t syna_get_int(const char *path, const char *key, int64_t *out);
  * count. NULL on errors; an empty text is not NULL. `*out_len` is 0 unless the call succeeds.
  *
  * Owned by the caller: freed by `syna_free_text(text, *out_len)`. Threads: any.
- * Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ,
+ * Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK,
  * INVALID_ARGUMENT.
  */
 char *syna_get_text(const char *path, const char *key, size_t *out_len);
@@ -624,7 +626,7 @@ char *syna_get_text(const char *path, const char *key, size_t *out_len);
 /**
  * Returns the latest value of `key`, bytes; no bytes are not NULL. Freed by
  * `syna_free_bytes(bytes, *out_len)`; otherwise as `syna_get_text`.
- * Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ,
+ * Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK,
  * INVALID_ARGUMENT.
  */
 uint8_t *syna_get_bytes(const char *path, const char *key, size_t *out_len);
@@ -632,7 +634,7 @@ uint8_t *syna_get_bytes(const char *path, const char *key, size_t *out_len);
 /**
  * Reads the value of `key` as of a time: that of the greatest timestamp <= `timestamp`, microseconds
  * since 1970-01-01 UTC, the last put of equals. Otherwise as `syna_get_float`.
- * Status: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, INVALID_ARGUMENT.
+ * Status: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK, INVALID_ARGUMENT.
  */
 int32_t syna_get_float_at(const char *path,
                           const char *key,
@@ -642,7 +644,7 @@ int32_t syna_get_float_at(const char *path,
 /**
  * Reads the value of `key` as of a time: that of the greatest timestamp <= `timestamp`, microseconds
  * since 1970-01-01 UTC, the last put of equals. Otherwise as `syna_get_int`.
- * Status: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, INVALID_ARGUMENT.
+ * Status: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK, INVALID_ARGUMENT.
  */
 int32_t syna_get_int_at(const char *path,
                         const char *key,
@@ -651,14 +653,14 @@ int32_t syna_get_int_at(const char *path,
 
 /**
  * As `syna_get_text` as of a time, see `syna_get_float_at`.
- * Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ,
+ * Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK,
  * INVALID_ARGUMENT.
  */
 char *syna_get_text_at(const char *path, const char *key, int64_t timestamp, size_t *out_len);
 
 /**
  * As `syna_get_bytes` as of a time, see `syna_get_float_at`.
- * Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ,
+ * Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK,
  * INVALID_ARGUMENT.
  */
 uint8_t *syna_get_bytes_at(const char *path, const char *key, int64_t timestamp, size_t *out_len);
@@ -666,14 +668,14 @@ uint8_t *syna_get_bytes_at(const char *path, const char *key, int64_t timestamp,
 /**
  * Returns the kind of the latest value of `key`, SYNA_KIND_*, always > 0, or an error.
  *
- * Threads: any. Status: the kind, PATH, KEY, KEY_NOT_FOUND, READ.
+ * Threads: any. Status: the kind, PATH, KEY, KEY_NOT_FOUND, READ, LOOK.
  */
 int32_t syna_get_kind(const char *path, const char *key);
 
 /**
  * Returns 1 if `key` has a point, 0 if it has none, and an error below 0; never SYNA_ERR_GENERIC.
  *
- * Threads: any. Status: SUCCESS, 0, PATH, KEY, CLOSED.
+ * Threads: any. Status: SUCCESS, 0, PATH, KEY, LOOK.
  */
 int32_t syna_exists(const char *path, const char *key);
 
@@ -683,7 +685,7 @@ int32_t syna_exists(const char *path, const char *key);
  * error (GENERIC) that names `syna_keys_with_lengths`.
  *
  * Owned by the caller, as one block: freed by `syna_free_keys(keys, *out_len)`. Threads: any.
- * Status in `syna_last_error()`: SUCCESS, PATH, READ, GENERIC, INVALID_ARGUMENT.
+ * Status in `syna_last_error()`: SUCCESS, PATH, LOOK, OUT_OF_MEMORY, GENERIC, INVALID_ARGUMENT.
  */
 char **syna_keys(const char *path, size_t *out_len);
 
@@ -693,7 +695,7 @@ char **syna_keys(const char *path, size_t *out_len);
  * these, `[!a-z]` for one of the others, `\\` takes the next literally.
  *
  * Owned by the caller, lengths and texts as one block: freed by `syna_free_keys(*out_keys, *out_len)`.
- * Threads: any. Status: SUCCESS, PATH, READ, INVALID_ARGUMENT.
+ * Threads: any. Status: SUCCESS, PATH, LOOK, OUT_OF_MEMORY, INVALID_ARGUMENT.
  */
 int32_t syna_keys_with_lengths(const char *path,
                                const char *pattern,
@@ -708,7 +710,7 @@ int32_t syna_keys_with_lengths(const char *path,
  *
  * Owned by the caller: freed by `syna_free_tensor(tensor, *out_len)`, also after the database was
  * closed. Threads: any. Cost: that of copying the memory.
- * Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, READ, INVALID_ARGUMENT.
+ * Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, READ, LOOK, INVALID_ARGUMENT.
  */
 double *syna_get_history_tensor(const char *path,
                                 const char *key,
@@ -716,7 +718,7 @@ double *syna_get_history_tensor(const char *path,
 
 /**
  * As `syna_get_history_tensor` for the integers; freed by `syna_free_tensor_int(tensor, *out_len)`.
- * Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, READ, INVALID_ARGUMENT.
+ * Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, READ, LOOK, INVALID_ARGUMENT.
  */
 int64_t *syna_get_history_tensor_int(const char *path, const char *key, size_t *out_len);
 
@@ -724,7 +726,7 @@ int64_t *syna_get_history_tensor_int(const char *path, const char *key, size_t *
  * As `syna_get_history_tensor`, and puts into `*timestamps` an array with the timestamp of
  * each, microseconds since 1970-01-01 UTC, of the same commit. Both are the caller's: that one is
  * freed by `syna_free_tensor_int(*timestamps, *out_len)`. Both are NULL on errors.
- * Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, READ, INVALID_ARGUMENT.
+ * Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, READ, LOOK, INVALID_ARGUMENT.
  */
 double *syna_get_history_tensor_timed(const char *path,
                                       const char *key,
@@ -735,7 +737,7 @@ double *syna_get_history_tensor_timed(const char *path,
  * As `syna_get_history_tensor_int`, and puts into `*timestamps` an array with the timestamp of
  * each, microseconds since 1970-01-01 UTC, of the same commit. Both are the caller's: that one is
  * freed by `syna_free_tensor_int(*timestamps, *out_len)`. Both are NULL on errors.
- * Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, READ, INVALID_ARGUMENT.
+ * Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, READ, LOOK, INVALID_ARGUMENT.
  */
 int64_t *syna_get_history_tensor_int_timed(const char *path,
                                            const char *key,
@@ -886,7 +888,7 @@ int64_t syna_put_ints_batch(const char *path,
 
 /**
  * As `syna_put_floats_batch` with a timestamp for each value, microseconds since 1970-01-01 UTC.
- * Status: the offset, PATH, KEY, WRITE, INVALID_ARGUMENT, TOO_LARGE, OUT_OF_MEMORY.
+ * Status: the offset, PATH, KEY, WRITE, INVALID_ARGUMENT, TOO_LARGE.
  */
 int64_t syna_put_floats_batch_at(const char *path,
                                  const char *key,
@@ -896,7 +898,7 @@ int64_t syna_put_floats_batch_at(const char *path,
 
 /**
  * As `syna_put_ints_batch` with a timestamp for each value, microseconds since 1970-01-01 UTC.
- * Status: the offset, PATH, KEY, WRITE, INVALID_ARGUMENT, TOO_LARGE, OUT_OF_MEMORY.
+ * Status: the offset, PATH, KEY, WRITE, INVALID_ARGUMENT, TOO_LARGE.
  */
 int64_t syna_put_ints_batch_at(const char *path,
                                const char *key,
@@ -1011,7 +1013,7 @@ int32_t syna_db_delete(const struct syna_db *db, const char *key, size_t key_len
 /**
  * Reads the latest value of `key` into `*out`, or where `timestamp` is not NULL the value as of that
  * time. Otherwise as `syna_get_float` and `syna_get_float_at`.
- * Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ.
+ * Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK.
  */
 int32_t syna_db_get_float(const struct syna_db *db,
                           const char *key,
@@ -1022,7 +1024,7 @@ int32_t syna_db_get_float(const struct syna_db *db,
 /**
  * Reads the latest value of `key` into `*out`, or where `timestamp` is not NULL the value as of that
  * time. Otherwise as `syna_get_int` and `syna_get_int_at`.
- * Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ.
+ * Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK.
  */
 int32_t syna_db_get_int(const struct syna_db *db,
                         const char *key,
@@ -1033,7 +1035,7 @@ int32_t syna_db_get_int(const struct syna_db *db,
 /**
  * Hands out the latest text, or the one as of `*timestamp`, in `*out`, which is NULL unless the call
  * succeeds, and its length. Freed by `syna_free_text(*out, *out_len)`. Otherwise as `syna_get_text`.
- * Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ.
+ * Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK.
  */
 int32_t syna_db_get_text(const struct syna_db *db,
                          const char *key,
@@ -1045,7 +1047,7 @@ int32_t syna_db_get_text(const struct syna_db *db,
 /**
  * Hands out the latest bytes, or the one as of `*timestamp`, in `*out`, which is NULL unless the call
  * succeeds, and its length. Freed by `syna_free_bytes(*out, *out_len)`. Otherwise as `syna_get_bytes`.
- * Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ.
+ * Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK.
  */
 int32_t syna_db_get_bytes(const struct syna_db *db,
                           const char *key,
@@ -1056,7 +1058,7 @@ int32_t syna_db_get_bytes(const struct syna_db *db,
 
 /**
  * Returns the kind of the latest value, or of the one as of `*timestamp`: SYNA_KIND_*, always > 0.
- * Status: the kind, HANDLE, KEY, KEY_NOT_FOUND, READ.
+ * Status: the kind, HANDLE, KEY, KEY_NOT_FOUND, READ, LOOK.
  */
 int32_t syna_db_get_kind(const struct syna_db *db,
                          const char *key,
@@ -1064,13 +1066,13 @@ int32_t syna_db_get_kind(const struct syna_db *db,
                          const int64_t *timestamp);
 
 /**
- * As `syna_exists`. Status: SUCCESS, 0, HANDLE, KEY.
+ * As `syna_exists`. Status: SUCCESS, 0, HANDLE, KEY, LOOK.
  */
 int32_t syna_db_exists(const struct syna_db *db, const char *key, size_t key_len);
 
 /**
  * As `syna_keys_with_lengths`; the pattern has a length, NULL is all.
- * Status: SUCCESS, HANDLE, INVALID_PATH, READ.
+ * Status: SUCCESS, HANDLE, INVALID_PATH, LOOK, OUT_OF_MEMORY.
  */
 int32_t syna_db_keys(const struct syna_db *db,
                      const char *pattern,
@@ -1082,7 +1084,7 @@ int32_t syna_db_keys(const struct syna_db *db,
 /**
  * Hands out the doubles of `key`'s history in `*out`, which is NULL unless the call succeeds, and
  * where `timestamps` is not NULL their timestamps. Otherwise as `syna_get_history_tensor_timed`.
- * Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, READ.
+ * Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, READ, LOOK.
  */
 int32_t syna_db_get_tensor(const struct syna_db *db,
                            const char *key,
@@ -1094,7 +1096,7 @@ int32_t syna_db_get_tensor(const struct syna_db *db,
 /**
  * Hands out the integers of `key`'s history in `*out`, which is NULL unless the call succeeds, and
  * where `timestamps` is not NULL their timestamps. Otherwise as `syna_get_history_tensor_int_timed`.
- * Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, READ.
+ * Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, READ, LOOK.
  */
 int32_t syna_db_get_tensor_int(const struct syna_db *db,
                                const char *key,
@@ -1112,7 +1114,7 @@ int32_t syna_db_get_tensor_int(const struct syna_db *db,
  * Owned by the caller once the call succeeds: array and schema are each released by their own
  * `release`, once, by any thread, in any order, also after the database was closed. Before any work
  * both are marked released (`release` is NULL), and so they are on errors. Threads: any.
- * Status: SUCCESS, PATH, INVALID_ARGUMENT, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, TOO_LARGE.
+ * Status: SUCCESS, PATH, INVALID_ARGUMENT, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK, TOO_LARGE.
  */
 int32_t syna_history_export(const char *path,
                             const char *key,
@@ -1129,7 +1131,7 @@ int32_t syna_history_export(const char *path,
  * work and on errors. Its functions may be called by any thread, one at a time. Batches stay valid
  * after the stream and the database are gone; `get_next` after the database was closed is an error
  * (EBADF).
- * Status: SUCCESS, PATH, INVALID_ARGUMENT, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, TOO_LARGE.
+ * Status: SUCCESS, PATH, INVALID_ARGUMENT, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK, TOO_LARGE.
  */
 int32_t syna_history_stream(const char *path,
                             const char *key,
@@ -1141,7 +1143,7 @@ int32_t syna_history_stream(const char *path,
  * SYNA_IPC_FILE, for languages without the C Data Interface. NULL on errors.
  *
  * Owned by the caller: freed by `syna_free_bytes(bytes, *out_len)`. Threads: any.
- * Status in `syna_last_error()`: SUCCESS, PATH, INVALID_ARGUMENT, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, TOO_LARGE.
+ * Status in `syna_last_error()`: SUCCESS, PATH, INVALID_ARGUMENT, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK.
  */
 uint8_t *syna_history_ipc(const char *path,
                           const char *key,
@@ -1151,7 +1153,7 @@ uint8_t *syna_history_ipc(const char *path,
 
 /**
  * As `syna_history_export`.
- * Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, TOO_LARGE.
+ * Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK, TOO_LARGE.
  */
 int32_t syna_db_history_export(const struct syna_db *db,
                                const char *key,
@@ -1162,7 +1164,7 @@ int32_t syna_db_history_export(const struct syna_db *db,
 
 /**
  * As `syna_history_stream`.
- * Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, TOO_LARGE.
+ * Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK, TOO_LARGE.
  */
 int32_t syna_db_history_stream(const struct syna_db *db,
                                const char *key,
@@ -1172,7 +1174,7 @@ int32_t syna_db_history_stream(const struct syna_db *db,
 
 /**
  * As `syna_history_ipc`, in `*out`, which is NULL unless the call succeeds.
- * Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, TOO_LARGE.
+ * Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK.
  */
 int32_t syna_db_history_ipc(const struct syna_db *db,
                             const char *key,
@@ -1205,7 +1207,7 @@ int32_t syna_snapshot_history_stream(const struct syna_snapshot *snapshot,
 
 /**
  * As `syna_history_ipc`, in `*out`, which is NULL unless the call succeeds.
- * Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, TOO_LARGE.
+ * Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ.
  */
 int32_t syna_snapshot_history_ipc(const struct syna_snapshot *snapshot,
                                   const char *key,
@@ -1218,12 +1220,12 @@ int32_t syna_snapshot_history_ipc(const struct syna_snapshot *snapshot,
 /**
  * Hands everything put so far to the operating system, so that other processes see it and the end of
  * this process does not lose it. Does something with BUFFERED only. Threads: any.
- * Status: SUCCESS, PATH, READ_ONLY, IO, POISONED.
+ * Status: SUCCESS, PATH, READ_ONLY, IO.
  */
 int32_t syna_flush(const char *path);
 
 /**
- * As `syna_flush`. Status: SUCCESS, HANDLE, READ_ONLY, IO, POISONED.
+ * As `syna_flush`. Status: SUCCESS, HANDLE, READ_ONLY, IO.
  */
 int32_t syna_db_flush(const struct syna_db *db);
 
@@ -1301,25 +1303,25 @@ int32_t syna_db_retain(const struct syna_db *db,
 /**
  * Reads the whole file and checks every checksum and that the entries make up a history. Threads: any;
  * neither readers nor writers wait.
- * Status: SUCCESS, PATH, READ.
+ * Status: SUCCESS, PATH, CORRUPT, IO, DETACHED.
  */
 int32_t syna_verify(const char *path);
 
 /**
- * As `syna_verify`. Status: SUCCESS, HANDLE, READ.
+ * As `syna_verify`. Status: SUCCESS, HANDLE, CORRUPT, IO, DETACHED.
  */
 int32_t syna_db_verify(const struct syna_db *db);
 
 /**
  * Copies the database as of the newest commit to `to`, a path where there is nothing yet, while others
  * write. Threads: any.
- * Status: SUCCESS, PATH, INVALID_PATH, ALREADY_EXISTS, CORRUPT, IO.
+ * Status: SUCCESS, PATH, INVALID_PATH, ALREADY_EXISTS, CORRUPT, IO, DETACHED.
  */
 int32_t syna_backup(const char *path,
                     const char *to);
 
 /**
- * As `syna_backup`. Status: SUCCESS, HANDLE, INVALID_PATH, ALREADY_EXISTS, CORRUPT, IO.
+ * As `syna_backup`. Status: SUCCESS, HANDLE, INVALID_PATH, ALREADY_EXISTS, CORRUPT, IO, DETACHED.
  */
 int32_t syna_db_backup(const struct syna_db *db, const char *to);
 
@@ -1378,7 +1380,7 @@ void syna_free_keys(char **keys, size_t len);
 
 /**
  * Puts a handle on one key into `*out`, which is NULL unless the call succeeds. The key need not
- * exist yet. Ended by `syna_series_close(*out)`. Threads: any. Status: SUCCESS, HANDLE, KEY.
+ * exist yet. Ended by `syna_series_close(*out)`. Threads: any. Status: SUCCESS, HANDLE, KEY, LOOK.
  */
 int32_t syna_series_open(const struct syna_db *db,
                          const char *key,
@@ -1407,13 +1409,13 @@ int64_t syna_series_put_int(const struct syna_series *series,
 
 /**
  * Reads the latest value into `*out`; otherwise as `syna_get_float`.
- * Status: SUCCESS, HANDLE, KEY_NOT_FOUND, TYPE_MISMATCH, READ.
+ * Status: SUCCESS, HANDLE, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK.
  */
 int32_t syna_series_get_float(const struct syna_series *series, double *out);
 
 /**
  * Reads the latest value into `*out`; otherwise as `syna_get_int`.
- * Status: SUCCESS, HANDLE, KEY_NOT_FOUND, TYPE_MISMATCH, READ.
+ * Status: SUCCESS, HANDLE, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK.
  */
 int32_t syna_series_get_int(const struct syna_series *series, int64_t *out);
 
@@ -1421,7 +1423,7 @@ int32_t syna_series_get_int(const struct syna_series *series, int64_t *out);
  * Takes a snapshot of the newest commit and puts it into `*out`, which is NULL unless the call
  * succeeds. It costs nothing; while it lives, what it sees is kept in memory and on disk.
  *
- * Ended by `syna_snapshot_release(*out)`. Threads: any. Status: SUCCESS, HANDLE.
+ * Ended by `syna_snapshot_release(*out)`. Threads: any. Status: SUCCESS, HANDLE, LOOK.
  */
 int32_t syna_snapshot_take(const struct syna_db *db, struct syna_snapshot **out);
 
@@ -1493,7 +1495,7 @@ int32_t syna_snapshot_exists(const struct syna_snapshot *snapshot, const char *k
 
 /**
  * As `syna_keys_with_lengths`; the pattern has a length, NULL is all.
- * Status: SUCCESS, HANDLE, INVALID_PATH, READ.
+ * Status: SUCCESS, HANDLE, INVALID_PATH, OUT_OF_MEMORY.
  */
 int32_t syna_snapshot_keys(const struct syna_snapshot *snapshot,
                            const char *pattern,

@@ -243,7 +243,7 @@ pub unsafe extern "C" fn syna_db_delete(
 
 /// Reads the latest value of `key` into `*out`, or where `timestamp` is not NULL the value as of that
 /// time. Otherwise as `syna_get_float` and `syna_get_float_at`.
-/// Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ.
+/// Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_db_get_float(
     db: *const syna_db,
@@ -268,7 +268,7 @@ pub unsafe extern "C" fn syna_db_get_float(
 
 /// Reads the latest value of `key` into `*out`, or where `timestamp` is not NULL the value as of that
 /// time. Otherwise as `syna_get_int` and `syna_get_int_at`.
-/// Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ.
+/// Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_db_get_int(
     db: *const syna_db,
@@ -293,7 +293,7 @@ pub unsafe extern "C" fn syna_db_get_int(
 
 /// Hands out the latest text, or the one as of `*timestamp`, in `*out`, which is NULL unless the call
 /// succeeds, and its length. Freed by `syna_free_text(*out, *out_len)`. Otherwise as `syna_get_text`.
-/// Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ.
+/// Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_db_get_text(
     db: *const syna_db,
@@ -321,7 +321,7 @@ pub unsafe extern "C" fn syna_db_get_text(
 
 /// Hands out the latest bytes, or the one as of `*timestamp`, in `*out`, which is NULL unless the call
 /// succeeds, and its length. Freed by `syna_free_bytes(*out, *out_len)`. Otherwise as `syna_get_bytes`.
-/// Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ.
+/// Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_db_get_bytes(
     db: *const syna_db,
@@ -348,7 +348,7 @@ pub unsafe extern "C" fn syna_db_get_bytes(
 }
 
 /// Returns the kind of the latest value, or of the one as of `*timestamp`: SYNA_KIND_*, always > 0.
-/// Status: the kind, HANDLE, KEY, KEY_NOT_FOUND, READ.
+/// Status: the kind, HANDLE, KEY, KEY_NOT_FOUND, READ, LOOK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_db_get_kind(
     db: *const syna_db,
@@ -366,7 +366,7 @@ pub unsafe extern "C" fn syna_db_get_kind(
     }
 }
 
-/// As `syna_exists`. Status: SUCCESS, 0, HANDLE, KEY.
+/// As `syna_exists`. Status: SUCCESS, 0, HANDLE, KEY, LOOK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_db_exists(
     db: *const syna_db,
@@ -382,7 +382,7 @@ pub unsafe extern "C" fn syna_db_exists(
 }
 
 /// As `syna_keys_with_lengths`; the pattern has a length, NULL is all.
-/// Status: SUCCESS, HANDLE, INVALID_PATH, READ.
+/// Status: SUCCESS, HANDLE, INVALID_PATH, LOOK, OUT_OF_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_db_keys(
     db: *const syna_db,
@@ -408,7 +408,7 @@ pub unsafe extern "C" fn syna_db_keys(
 
 /// Hands out the doubles of `key`'s history in `*out`, which is NULL unless the call succeeds, and
 /// where `timestamps` is not NULL their timestamps. Otherwise as `syna_get_history_tensor_timed`.
-/// Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, READ.
+/// Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, READ, LOOK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_db_get_tensor(
     db: *const syna_db,
@@ -438,7 +438,7 @@ pub unsafe extern "C" fn syna_db_get_tensor(
 
 /// Hands out the integers of `key`'s history in `*out`, which is NULL unless the call succeeds, and
 /// where `timestamps` is not NULL their timestamps. Otherwise as `syna_get_history_tensor_int_timed`.
-/// Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, READ.
+/// Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, READ, LOOK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_db_get_tensor_int(
     db: *const syna_db,

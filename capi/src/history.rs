@@ -65,7 +65,7 @@ unsafe fn asked_by_snapshot(
 /// Owned by the caller once the call succeeds: array and schema are each released by their own
 /// `release`, once, by any thread, in any order, also after the database was closed. Before any work
 /// both are marked released (`release` is NULL), and so they are on errors. Threads: any.
-/// Status: SUCCESS, PATH, INVALID_ARGUMENT, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, TOO_LARGE.
+/// Status: SUCCESS, PATH, INVALID_ARGUMENT, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK, TOO_LARGE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_history_export(
     path: *const c_char,
@@ -92,7 +92,7 @@ pub unsafe extern "C" fn syna_history_export(
 /// work and on errors. Its functions may be called by any thread, one at a time. Batches stay valid
 /// after the stream and the database are gone; `get_next` after the database was closed is an error
 /// (EBADF).
-/// Status: SUCCESS, PATH, INVALID_ARGUMENT, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, TOO_LARGE.
+/// Status: SUCCESS, PATH, INVALID_ARGUMENT, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK, TOO_LARGE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_history_stream(
     path: *const c_char,
@@ -114,7 +114,7 @@ pub unsafe extern "C" fn syna_history_stream(
 /// SYNA_IPC_FILE, for languages without the C Data Interface. NULL on errors.
 ///
 /// Owned by the caller: freed by `syna_free_bytes(bytes, *out_len)`. Threads: any.
-/// Status in `syna_last_error()`: SUCCESS, PATH, INVALID_ARGUMENT, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, TOO_LARGE.
+/// Status in `syna_last_error()`: SUCCESS, PATH, INVALID_ARGUMENT, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_history_ipc(
     path: *const c_char,
@@ -134,7 +134,7 @@ pub unsafe extern "C" fn syna_history_ipc(
 }
 
 /// As `syna_history_export`.
-/// Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, TOO_LARGE.
+/// Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK, TOO_LARGE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_db_history_export(
     db: *const syna_db,
@@ -155,7 +155,7 @@ pub unsafe extern "C" fn syna_db_history_export(
 }
 
 /// As `syna_history_stream`.
-/// Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, TOO_LARGE.
+/// Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK, TOO_LARGE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_db_history_stream(
     db: *const syna_db,
@@ -175,7 +175,7 @@ pub unsafe extern "C" fn syna_db_history_stream(
 }
 
 /// As `syna_history_ipc`, in `*out`, which is NULL unless the call succeeds.
-/// Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, TOO_LARGE.
+/// Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_db_history_ipc(
     db: *const syna_db,
@@ -248,7 +248,7 @@ pub unsafe extern "C" fn syna_snapshot_history_stream(
 }
 
 /// As `syna_history_ipc`, in `*out`, which is NULL unless the call succeeds.
-/// Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, TOO_LARGE.
+/// Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_snapshot_history_ipc(
     snapshot: *const syna_snapshot,

@@ -30,14 +30,14 @@ fn optimize(db: &SynaDB, cold: i32) -> Result<()> {
 
 /// Hands everything put so far to the operating system, so that other processes see it and the end of
 /// this process does not lose it. Does something with BUFFERED only. Threads: any.
-/// Status: SUCCESS, PATH, READ_ONLY, IO, POISONED.
+/// Status: SUCCESS, PATH, READ_ONLY, IO.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_flush(path: *const c_char) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe { status("syna_flush", || on_path(path, |db| Ok(db.flush()?))) }
 }
 
-/// As `syna_flush`. Status: SUCCESS, HANDLE, READ_ONLY, IO, POISONED.
+/// As `syna_flush`. Status: SUCCESS, HANDLE, READ_ONLY, IO.
 #[unsafe(no_mangle)]
 pub extern "C" fn syna_db_flush(db: *const syna_db) -> i32 {
     status("syna_db_flush", || on_db(db, |db| Ok(db.flush()?)))
@@ -172,7 +172,7 @@ pub unsafe extern "C" fn syna_db_retain(
 
 /// Reads the whole file and checks every checksum and that the entries make up a history. Threads: any;
 /// neither readers nor writers wait.
-/// Status: SUCCESS, PATH, READ.
+/// Status: SUCCESS, PATH, CORRUPT, IO, DETACHED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_verify(path: *const c_char) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
@@ -186,7 +186,7 @@ pub unsafe extern "C" fn syna_verify(path: *const c_char) -> i32 {
     }
 }
 
-/// As `syna_verify`. Status: SUCCESS, HANDLE, READ.
+/// As `syna_verify`. Status: SUCCESS, HANDLE, CORRUPT, IO, DETACHED.
 #[unsafe(no_mangle)]
 pub extern "C" fn syna_db_verify(db: *const syna_db) -> i32 {
     status("syna_db_verify", || {
@@ -199,14 +199,14 @@ pub extern "C" fn syna_db_verify(db: *const syna_db) -> i32 {
 
 /// Copies the database as of the newest commit to `to`, a path where there is nothing yet, while others
 /// write. Threads: any.
-/// Status: SUCCESS, PATH, INVALID_PATH, ALREADY_EXISTS, CORRUPT, IO.
+/// Status: SUCCESS, PATH, INVALID_PATH, ALREADY_EXISTS, CORRUPT, IO, DETACHED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_backup(path: *const c_char, to: *const c_char) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe { status("syna_backup", || on_path(path, |db| Ok(db.backup(input::path(to)?)?))) }
 }
 
-/// As `syna_backup`. Status: SUCCESS, HANDLE, INVALID_PATH, ALREADY_EXISTS, CORRUPT, IO.
+/// As `syna_backup`. Status: SUCCESS, HANDLE, INVALID_PATH, ALREADY_EXISTS, CORRUPT, IO, DETACHED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_db_backup(db: *const syna_db, to: *const c_char) -> i32 {
     // SAFETY: the header asks callers for what these functions do.

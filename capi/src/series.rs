@@ -25,7 +25,7 @@ fn on_series<T>(series: *const syna_series, call: impl FnOnce(&Series) -> Result
 }
 
 /// Puts a handle on one key into `*out`, which is NULL unless the call succeeds. The key need not
-/// exist yet. Ended by `syna_series_close(*out)`. Threads: any. Status: SUCCESS, HANDLE, KEY.
+/// exist yet. Ended by `syna_series_close(*out)`. Threads: any. Status: SUCCESS, HANDLE, KEY, LOOK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_series_open(
     db: *const syna_db,
@@ -96,7 +96,7 @@ pub unsafe extern "C" fn syna_series_put_int(
 }
 
 /// Reads the latest value into `*out`; otherwise as `syna_get_float`.
-/// Status: SUCCESS, HANDLE, KEY_NOT_FOUND, TYPE_MISMATCH, READ.
+/// Status: SUCCESS, HANDLE, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_series_get_float(series: *const syna_series, out: *mut f64) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
@@ -113,7 +113,7 @@ pub unsafe extern "C" fn syna_series_get_float(series: *const syna_series, out: 
 }
 
 /// Reads the latest value into `*out`; otherwise as `syna_get_int`.
-/// Status: SUCCESS, HANDLE, KEY_NOT_FOUND, TYPE_MISMATCH, READ.
+/// Status: SUCCESS, HANDLE, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_series_get_int(series: *const syna_series, out: *mut i64) -> i32 {
     // SAFETY: the header asks callers for what these functions do.

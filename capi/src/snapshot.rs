@@ -32,7 +32,7 @@ pub(crate) fn on_snapshot<T>(
 /// Takes a snapshot of the newest commit and puts it into `*out`, which is NULL unless the call
 /// succeeds. It costs nothing; while it lives, what it sees is kept in memory and on disk.
 ///
-/// Ended by `syna_snapshot_release(*out)`. Threads: any. Status: SUCCESS, HANDLE.
+/// Ended by `syna_snapshot_release(*out)`. Threads: any. Status: SUCCESS, HANDLE, LOOK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_snapshot_take(
     db: *const syna_db,
@@ -198,7 +198,7 @@ pub unsafe extern "C" fn syna_snapshot_exists(
 }
 
 /// As `syna_keys_with_lengths`; the pattern has a length, NULL is all.
-/// Status: SUCCESS, HANDLE, INVALID_PATH, READ.
+/// Status: SUCCESS, HANDLE, INVALID_PATH, OUT_OF_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_snapshot_keys(
     snapshot: *const syna_snapshot,

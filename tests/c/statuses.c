@@ -8,28 +8,44 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
 
 /* What the library gets instead of the system's calls: those of the C library, or failures. */
-static volatile int syncs_fail, reads_fail, writes_fail;
+static volatile int syncs_fail, reads_fail, syncs_wait;
+static int wait_for[2], waiting[2]; /* Pipes: a sync that waits is told to go on, and says so. */
+
+static void wait_if_asked(void) {
+    char byte = 'w';
+    if (!syncs_wait) return;
+    CHECK(write(waiting[1], &byte, 1) == 1 && read(wait_for[0], &byte, 1) == 1);
+}
 
 int fdatasync(int fd) {
+    wait_if_asked();
     if (syncs_fail) return errno = EIO, -1;
     return (int)syscall(SYS_fdatasync, fd);
 }
 
 int fsync(int fd) {
+    wait_if_asked();
     if (syncs_fail) return errno = EIO, -1;
     return (int)syscall(SYS_fsync, fd);
 }
@@ -37,16 +53,6 @@ int fsync(int fd) {
 ssize_t pread64(int fd, void* buffer, size_t len, off64_t offset) {
     if (reads_fail) return errno = EIO, -1;
     return syscall(SYS_pread64, fd, buffer, len, offset);
-}
-
-ssize_t pwrite64(int fd, const void* buffer, size_t len, off64_t offset) {
-    if (writes_fail) return errno = ENOSPC, -1;
-    return syscall(SYS_pwrite64, fd, buffer, len, offset);
-}
-
-ssize_t pwritev64(int fd, const struct iovec* parts, int count, off64_t offset) {
-    if (writes_fail) return errno = ENOSPC, -1;
-    return syscall(SYS_pwritev, fd, parts, count, (long)offset, (long)0);
 }
 
 /* Keys by what they hold: doubles, integers, a text, bytes, nulls, and doubles to delete. */
@@ -264,7 +270,7 @@ static int32_t observe(const struct call* call, const struct context* c) {
     return status;
 }
 
-/* Calls all functions, those without an effect that lasts only where `lasting` is not set. */
+/* Calls all functions but these. */
 static void observe_all(const struct context* c, const char* const* but) {
     for (int i = 0; i < CALL_COUNT; i++)
         if (!but || !is_one_of(calls[i].name, but)) observe(&calls[i], c);
@@ -282,8 +288,49 @@ static int32_t observe_one(const struct context* c, const char* name) {
     return 0;
 }
 
+struct job {
+    const struct context* c;
+    const char* const* names;
+    const char* part;
+};
+
+static void work(const struct job* job) {
+    for (const char* const* name = job->names; name && *name; name++) observe_one(job->c, *name);
+    if (job->part) observe_some(job->c, job->part);
+}
+
+/* Writes are system calls of the library's own, and fail where the kernel is told so: for good, in
+ * the thread that says it. */
+static void* work_without_room(void* job) {
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pwrite64, 2, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pwritev, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSPC),
+    };
+    struct sock_fprog program = {.len = sizeof filter / sizeof *filter, .filter = filter};
+    CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+    work(job);
+    return NULL;
+}
+
+static void without_room(const struct context* c, const char* const* names, const char* part) {
+    struct job job = {.c = c, .names = names, .part = part};
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, work_without_room, &job) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+}
+
+static void without_room_one(const struct context* c, const char* name) {
+    const char* names[] = {name, NULL};
+    without_room(c, names, NULL);
+}
+
 static struct syna_options os_options = {.struct_size = sizeof os_options,
                                          .durability = SYNA_DURABILITY_OS};
+static struct syna_options plain_options = {.struct_size = sizeof plain_options};
 static char large_text[LARGE + 1];
 static char long_key[65537];
 static double reals[100];
@@ -307,7 +354,7 @@ static struct context sound(const char* path) {
     c.bytes = (const uint8_t*)large_text;
     c.bytes_len = LARGE;
     c.reals = reals, c.wholes = wholes, c.stamps = wholes, c.count = 100;
-    c.options = &os_options;
+    c.options = &plain_options;
     c.db_out = &out.db, c.series_out = &out.series, c.snapshot_out = &out.snapshot;
     c.real = &out.real, c.whole = &out.whole, c.len = &out.len, c.lengths = &out.lengths;
     c.text_out = &out.text, c.keys = &out.keys, c.bytes_out = &out.bytes;
@@ -370,7 +417,7 @@ static void give_things_to_end(struct context* c) {
     CHECK(c->free_len == 200);
     c->free_ints = syna_get_history_tensor_int(c->path, "i", &len);
     c->free_keys = syna_keys(c->path, &c->free_keys_len);
-    CHECK_IS(syna_db_open(c->path, c->options, &c->close_db), SYNA_SUCCESS);
+    CHECK_IS(syna_db_open(c->path, &os_options, &c->close_db), SYNA_SUCCESS);
     CHECK_IS(syna_series_open(c->db, "f", 1, &c->close_series), SYNA_SUCCESS);
     CHECK_IS(syna_snapshot_take(c->db, &c->close_snapshot), SYNA_SUCCESS);
     CHECK_IS(syna_open_with_config("closed.syna", &os_options), SYNA_SUCCESS);
@@ -497,6 +544,13 @@ static void keys_and_arguments(void) {
     struct syna_history_options asked = {.struct_size = sizeof asked, .as_type = SYNA_AS_INT};
     c = good, c.asked = &asked;
     observe_some(&c, "history");
+    CHECK(syna_put_float_at(c.path, "f", 1, 1) > 0);
+    asked.order = SYNA_ORDER_TIME;
+    observe_some(&c, "stream");
+    CHECK_IS(syna_snapshot_release(good.snapshot), SYNA_SUCCESS);
+    CHECK_IS(syna_snapshot_take(good.db, &good.snapshot), SYNA_SUCCESS);
+    c.snapshot = good.snapshot;
+    observe_some(&c, "stream");
     asked.as_type = 99;
     observe_some(&c, "history");
     c = good, c.pattern = "[";
@@ -522,6 +576,11 @@ static void keys_and_arguments(void) {
     c = good, c.bytes_len = SIZE_MAX, c.count = SIZE_MAX, c.text_len = SIZE_MAX;
     observe_some(&c, "put_bytes"), observe_some(&c, "syna_db_put_text");
     observe_some(&c, "batch"), observe_some(&c, "put_floats"), observe_some(&c, "put_ints");
+    struct syna_options odd = {.struct_size = sizeof odd, .durability = 99};
+    c = good, c.options = &odd;
+    observe_some(&c, "_open");
+    while (syna_close(c.new_path) == SYNA_SUCCESS) {
+    }
     /* Keys with NUL, which strings cannot tell. */
     CHECK(syna_db_put_int(good.db, "a\0b", 3, NULL, 1) > 0);
     CHECK(observe_one(&good, "syna_keys") == SYNA_ERR_GENERIC);
@@ -658,17 +717,26 @@ static void files_that_cannot_be_opened(void) {
     CHECK_IS(syna_close("there.syna"), SYNA_SUCCESS);
     c.options = NULL;
 
-    FILE* text = fopen("text.syna", "w");
-    for (int i = 0; i < 5000; i++) CHECK(fputs("no database\n", text) >= 0);
-    CHECK(fclose(text) == 0);
+    FILE* file = fopen("text.syna", "w");
+    CHECK(file);
+    for (int i = 0; i < 5000; i++) CHECK(fputs("no database\n", file) >= 0);
+    CHECK(fclose(file) == 0);
     c.new_path = c.from = "text.syna", c.to = "copy";
     observe_some(&c, "_open"), observe_one(&c, "syna_salvage");
 
-    /* A file of version 2, made of one of today's: the version stands behind the magic. */
+    /* A file of version 2. */
     const char* fixture = getenv("SYNADB_FUTURE_FIXTURE");
     CHECK(fixture);
-    c.new_path = c.from = fixture, c.to = "copy";
-    observe_some(&c, "_open"), observe_one(&c, "syna_salvage");
+    c.new_path = fixture;
+    observe_some(&c, "_open");
+    /* Its slots tell salvage that it is one of today's with a damaged version, if they are there. */
+    char head[3 * 4096] = {0};
+    file = fopen(fixture, "rb");
+    CHECK(file && fread(head, 1, 4096, file) == 4096 && fclose(file) == 0);
+    file = fopen("future.syna", "wb");
+    CHECK(file && fwrite(head, 1, sizeof head, file) == sizeof head && fclose(file) == 0);
+    c.from = "future.syna", c.to = "copy of the future";
+    CHECK(observe_one(&c, "syna_salvage") == SYNA_ERR_UNSUPPORTED);
 
     CHECK(mkdir("folder", 0777) == 0);
     c.new_path = c.from = "folder";
@@ -698,12 +766,13 @@ static void damaged_files(void) {
     CHECK_IS(syna_open_with_config("damaged.syna", &raw), SYNA_SUCCESS);
     static double many[20000];
     static int64_t whole[20000];
-    for (int i = 0; i < 20000; i++) many[i] = i + 0.5, whole[i] = i * 7 + 1;
+    static int64_t backwards[20000];
+    for (int i = 0; i < 20000; i++) many[i] = i + 0.5, whole[i] = i * 7 + 1, backwards[i] = -i;
     c = sound("damaged.syna");
     CHECK(syna_put_text(c.path, "f", large_text) > 0 && syna_put_text(c.path, "i", large_text) > 0);
     CHECK(syna_put_text(c.path, "t", large_text) > 0 && syna_put_text(c.path, "n", large_text) > 0);
     CHECK(syna_put_bytes(c.path, "b", c.bytes, LARGE) > 0);
-    CHECK(syna_put_floats_batch(c.path, "many", many, 20000) > 0);
+    CHECK(syna_put_floats_batch_at(c.path, "many", backwards, many, 20000) > 0);
     CHECK(syna_put_ints_batch(c.path, "whole", whole, 20000) > 0);
     CHECK_IS(syna_sync(c.path), SYNA_SUCCESS);
     CHECK_IS(syna_close(c.path), SYNA_SUCCESS);
@@ -734,6 +803,10 @@ static void damaged_files(void) {
     /* The history is. */
     c.k[F] = "many", c.kl[F] = 4, c.k[I] = "whole", c.kl[I] = 5;
     observe_some(&c, "tensor"), observe_some(&c, "history");
+    struct syna_history_options by_time = {.struct_size = sizeof by_time, .order = SYNA_ORDER_TIME};
+    c.asked = &by_time;
+    observe_some(&c, "stream");
+    c.asked = NULL;
     observe_some(&c, "verify");
     observe_some(&c, "compact"), observe_some(&c, "optimize");
     observe_some(&c, "retain"), observe_some(&c, "backup");
@@ -776,21 +849,19 @@ static const char* const writers[] = {
     "syna_retain", "syna_db_compact", "syna_db_optimize", "syna_db_retain", "syna_db_wait_durable",
     "syna_backup", "syna_db_backup", NULL};
 
-static void failing_disks(void) {
-    /* No room: nothing is lost, and it goes on once there is. */
+/* What writes at once where a put does. */
+static int waits_for_nothing(const char* name) {
+    return !strstr(name, "sync") && !strstr(name, "flush") && !strstr(name, "wait");
+}
+
+static void no_room(void) {
+    /* Nothing is lost, and it goes on once there is room. */
     struct context c = spoilable("full.syna", SYNA_DURABILITY_OS);
-    c.to = "copy of full";
-    c.last = 1;
-    writes_fail = 1;
-    for (const char* const* name = writers; *name; name++) {
-        if (strstr(*name, "sync") || strstr(*name, "flush") || strstr(*name, "wait")) continue;
-        observe_one(&c, *name);
-    }
-    c.new_path = "no room.syna";
-    observe_some(&c, "_open");
-    c.from = c.path;
-    observe_one(&c, "syna_salvage");
-    writes_fail = 0;
+    c.to = "copy of full", c.last = 1, c.from = c.path, c.new_path = "no room.syna";
+    for (const char* const* name = writers; *name; name++)
+        if (waits_for_nothing(*name)) without_room_one(&c, *name);
+    without_room(&c, NULL, "_open");
+    without_room_one(&c, "syna_salvage");
     CHECK(syna_put_float(c.path, "f", 1) > 0);
     close_all(&c);
     while (syna_close(c.new_path) == SYNA_SUCCESS) {
@@ -805,50 +876,282 @@ static void failing_disks(void) {
     c = sound("buffered.syna");
     CHECK_IS(syna_open_with_config("buffered.syna", &buffered), SYNA_SUCCESS);
     fill(&c);
-    CHECK_IS(syna_close("buffered.syna"), SYNA_SUCCESS);
     c = open_all("buffered.syna", &buffered);
+    CHECK_IS(syna_close("buffered.syna"), SYNA_SUCCESS);
     for (const char* const* name = hand_out; *name; name++) {
         c.offset = syna_put_float(c.path, "f", 1);
         CHECK(c.offset > 0);
-        writes_fail = 1;
-        observe_one(&c, *name);
-        writes_fail = 0;
+        without_room_one(&c, *name);
     }
     /* Nor can it when it is closed. */
-    c.close_path = c.path;
-    writes_fail = 1;
     CHECK(syna_close(c.path) == SYNA_SUCCESS);
     c.close_db = c.db;
-    observe_one(&c, "syna_db_close");
-    writes_fail = 0;
+    without_room_one(&c, "syna_db_close");
     syna_series_close(c.series), syna_series_close(c.int_series);
     syna_snapshot_release(c.snapshot);
     CHECK_IS(syna_open_with_config("buffered.syna", &buffered), SYNA_SUCCESS);
     CHECK(syna_put_float("buffered.syna", "f", 1) > 0);
-    writes_fail = 1;
-    observe_one(&c, "syna_close");
-    writes_fail = 0;
+    c.close_path = c.path;
+    without_room_one(&c, "syna_close");
+}
 
-    /* Reads fail, of values, histories and whole files. */
-    c = spoilable("unreadable.syna", SYNA_DURABILITY_OS);
+/* A writer in another process, which does what it is told by a line and answers it. */
+struct writer {
+    pid_t pid;
+    int to, from;
+};
+
+static struct writer start_writer(const char* path, const struct syna_options* options) {
+    int to[2], from[2];
+    CHECK(pipe(to) == 0 && pipe(from) == 0);
+    fflush(stdout);
+    struct writer writer = {.pid = fork()};
+    if (writer.pid == 0) {
+        close(to[1]), close(from[0]);
+        struct context c = sound(path);
+        CHECK_IS(syna_open_with_config(path, options), SYNA_SUCCESS);
+        fill(&c);
+        CHECK(write(from[1], "r", 1) == 1);
+        for (char what; read(to[0], &what, 1) == 1;) {
+            if (what == 'w') fill(&c);
+            if (what == 's') CHECK_IS(syna_sync(path), SYNA_SUCCESS);
+            CHECK(write(from[1], "d", 1) == 1);
+        }
+        _exit(0);
+    }
+    close(to[0]), close(from[1]);
+    writer.to = to[1], writer.from = from[0];
+    char ready;
+    CHECK(read(writer.from, &ready, 1) == 1);
+    return writer;
+}
+
+static void tell(const struct writer* writer, char what) {
+    CHECK(write(writer->to, &what, 1) == 1 && read(writer->from, &what, 1) == 1);
+}
+
+static void end_writer(struct writer* writer) {
+    close(writer->to), close(writer->from);
+    join(writer->pid);
+}
+
+/* All that only reads, and looks for newer commits first where the database is read-only. */
+static void observe_reads(const struct context* c) {
+    observe_some(c, "_get_"), observe_some(c, "history"), observe_some(c, "_exists");
+    observe_some(c, "_keys"), observe_some(c, "verify"), observe_some(c, "_take");
+    observe_some(c, "series_open"), observe_some(c, "refresh"), observe_some(c, "backup");
+}
+
+static void readers_beside_a_writer(void) {
+    struct writer writer = start_writer("beside.syna", &os_options);
+    struct syna_options reading = {.struct_size = sizeof reading,
+                                   .read_only = SYNA_ON,
+                                   .refresh_interval_ms = SYNA_REFRESH_ALWAYS};
+    struct context c = open_all("beside.syna", &reading);
+    c.to = "copy of beside";
+    tell(&writer, 'w');
+    /* What came since then cannot be read; nor the values that are read from the file. */
+    reads_fail = 1;
+    observe_reads(&c);
     with_key(&c, "t", 1);
-    struct syna_series *floats = c.series, *ints = c.int_series;
-    CHECK_IS(syna_series_open(c.db, "t", 1, &c.series), SYNA_SUCCESS);
-    c.int_series = c.series;
-    c.from = c.path, c.to = "copy of unreadable";
-    reads_fail = 1;
-    observe_some(&c, "_get_"), observe_some(&c, "history");
-    observe_some(&c, "verify"), observe_some(&c, "backup"), observe_one(&c, "syna_salvage");
-    reads_fail = 0;
-    syna_series_close(c.series);
-    c.series = floats, c.int_series = ints;
-    close_all(&c);
-    c.new_path = "unreadable.syna";
-    reads_fail = 1;
+    observe_reads(&c);
     observe_some(&c, "_open");
     reads_fail = 0;
-    CHECK_IS(syna_open_read_only("unreadable.syna"), SYNA_SUCCESS);
-    CHECK_IS(syna_close("unreadable.syna"), SYNA_SUCCESS);
+    c.new_path = c.from = c.path;
+    reads_fail = 1;
+    observe_some(&c, "_open"), observe_one(&c, "syna_salvage");
+    reads_fail = 0;
+    while (syna_close(c.new_path) == SYNA_SUCCESS) {
+    }
+    c = open_all("beside.syna", &reading);
+    /* What came since then is damaged, and known to be durable. */
+    CHECK_IS(syna_db_refresh(c.db), SYNA_SUCCESS);
+    /* The end of the log: behind the last entry there are zeros. */
+    FILE* file = fopen("beside.syna", "rb");
+    CHECK(file);
+    long end = 0, at = 0;
+    for (int byte; (byte = fgetc(file)) != EOF; at++)
+        if (byte) end = at + 1;
+    CHECK(fclose(file) == 0);
+    tell(&writer, 'w'), tell(&writer, 's'), tell(&writer, 'w'), tell(&writer, 's');
+    for (at = end + 8; at < end + 4096; at += 8) damage("beside.syna", at);
+    struct timespec slot = {.tv_sec = 2};
+    nanosleep(&slot, NULL);
+    tell(&writer, 'w'), tell(&writer, 's');
+    observe_reads(&c);
+    close_all(&c);
+    end_writer(&writer);
+}
+
+/* One rewrite at a time. */
+static void* compact_it(void* c) {
+    CHECK_IS(syna_compact(((const struct context*)c)->path), SYNA_SUCCESS);
+    return NULL;
+}
+
+static void busy(void) {
+    struct context c = spoilable("busy.syna", SYNA_DURABILITY_OS);
+    pthread_t thread;
+    char byte = 0;
+    CHECK(pipe(wait_for) == 0 && pipe(waiting) == 0);
+    syncs_wait = 1;
+    CHECK(pthread_create(&thread, NULL, compact_it, &c) == 0);
+    CHECK(read(waiting[0], &byte, 1) == 1);
+    syncs_wait = 0;
+    observe_some(&c, "compact"), observe_some(&c, "optimize"), observe_some(&c, "retain");
+    CHECK(write(wait_for[1], &byte, 1) == 1);
+    CHECK(pthread_join(thread, NULL) == 0);
+    close_all(&c);
+}
+
+/* The address space that the process has, in bytes. */
+static rlim_t address_space(void) {
+    FILE* file = fopen("/proc/self/statm", "r");
+    unsigned long pages;
+    CHECK(file && fscanf(file, "%lu", &pages) == 1 && fclose(file) == 0);
+    return (rlim_t)pages * 4096;
+}
+
+/* In a process of its own, with so many bytes more than it has. */
+static pid_t start_with_bytes(size_t bytes, void (*run)(struct context*), struct context* c) {
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        struct context opened = open_all(c->path, c->options);
+        opened.options = c->options;
+        for (int i = 0; i < KEYS; i++) opened.k[i] = c->k[i], opened.kl[i] = c->kl[i];
+        opened.reals = c->reals, opened.wholes = c->wholes, opened.count = c->count;
+        opened.stamps = NULL, opened.new_path = c->new_path;
+        struct syna_series *series = opened.series, *ints = opened.int_series;
+        CHECK_IS(syna_series_open(opened.db, c->k[F], c->kl[F], &opened.series), SYNA_SUCCESS);
+        opened.int_series = opened.series;
+        (void)series, (void)ints;
+        /* Memory that was freed counts as had. */
+        malloc_trim(0);
+        struct rlimit limit = {.rlim_cur = address_space() + bytes, .rlim_max = RLIM_INFINITY};
+        CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+        run(&opened);
+        fflush(stdout);
+        _exit(0);
+    }
+    return child;
+}
+
+static void with_bytes(size_t bytes, void (*run)(struct context*), struct context* c) {
+    join(start_with_bytes(bytes, run, c));
+}
+
+static void with_bytes_or_ended(size_t bytes, void (*run)(struct context*), struct context* c) {
+    int status;
+    pid_t child = start_with_bytes(bytes, run, c);
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFSIGNALED(status) ? WTERMSIG(status) == SIGABRT : WEXITSTATUS(status) == 0);
+}
+
+static void take_values(struct context* c) {
+    observe_some(c, "_get_float"), observe_some(c, "_get_int"), observe_some(c, "_get_text");
+    observe_some(c, "_get_bytes"), observe_some(c, "_get_kind");
+}
+
+static void take_histories(struct context* c) {
+    observe_some(c, "_tensor"), observe_some(c, "_export"), observe_some(c, "_ipc");
+    struct syna_history_options by_time = {.struct_size = sizeof by_time, .order = SYNA_ORDER_TIME};
+    c->asked = &by_time;
+    observe_some(c, "_stream");
+}
+
+static void take_keys(struct context* c) { observe_some(c, "_keys"); }
+
+static void put_batches(struct context* c) {
+    observe_one(c, "syna_put_floats_batch"), observe_one(c, "syna_put_ints_batch");
+    observe_one(c, "syna_db_put_floats"), observe_one(c, "syna_db_put_ints");
+}
+
+static void open_it(struct context* c) { observe_some(c, "_open"); }
+
+static void too_little_memory(void) {
+    if (getenv("SYNADB_NO_LIMITS")) return;
+    struct syna_options raw = os_options;
+    raw.enable_delta = raw.enable_compression = SYNA_OFF;
+    raw.buffer_pool_bytes = raw.column_cache_bytes = SYNA_NONE;
+    struct context c = sound("memory.syna");
+    c.options = &raw;
+    CHECK_IS(syna_open_with_config(c.path, &raw), SYNA_SUCCESS);
+    enum { MANY = 8000000 };
+    size_t huge = (size_t)60 << 20;
+    char* text = malloc(huge + 1);
+    double* many = calloc(MANY, sizeof *many);
+    int64_t* stamps = calloc(MANY, sizeof *stamps);
+    CHECK(text && many && stamps);
+    memset(text, 'x', huge);
+    text[huge] = 0;
+    for (int i = 0; i < MANY; i++) many[i] = i, stamps[i] = MANY - i;
+    CHECK(syna_put_text(c.path, "text", text) > 0);
+    CHECK(syna_put_floats_batch_at(c.path, "floats", stamps, many, MANY) > 0);
+    CHECK(syna_put_ints_batch_at(c.path, "ints", stamps, stamps, MANY) > 0);
+    CHECK_IS(syna_close(c.path), SYNA_SUCCESS);
+    free(text);
+    with_key(&c, "text", 4);
+    with_bytes((size_t)8 << 20, take_values, &c);
+    with_key(&c, "floats", 6);
+    c.k[I] = "ints", c.kl[I] = 4;
+    with_bytes((size_t)16 << 20, take_histories, &c);
+    c.reals = many, c.wholes = stamps, c.count = MANY;
+    with_bytes((size_t)16 << 20, put_batches, &c);
+    free(many), free(stamps);
+
+    struct context keys = sound("long keys.syna");
+    keys.options = &os_options;
+    CHECK_IS(syna_open_with_config(keys.path, &os_options), SYNA_SUCCESS);
+    long_key[60000] = 0;
+    for (int i = 0; i < 1000; i++) {
+        snprintf(long_key, 8, "%07d", i);
+        long_key[7] = 'k';
+        CHECK(syna_put_int(keys.path, long_key, i) > 0);
+    }
+    CHECK_IS(syna_close(keys.path), SYNA_SUCCESS);
+    with_key(&keys, "0000001", 7);
+    /* The list that the store makes itself is no result that may fail: too little ends the child. */
+    for (size_t mib = 20; mib <= 120; mib += 10) with_bytes_or_ended(mib << 20, take_keys, &keys);
+    c = sound("memory.syna");
+    c.options = &raw;
+    with_key(&c, "text", 4);
+    c.new_path = "long keys.syna";
+    for (size_t mib = 4; mib <= 64; mib += 6) with_bytes_or_ended(mib << 20, open_it, &c);
+}
+
+static void too_large(void) {
+    struct syna_options raw = os_options;
+    raw.enable_delta = raw.enable_compression = SYNA_OFF;
+    struct context c = spoilable("large.syna", SYNA_DURABILITY_OS);
+    close_all(&c);
+    remove("large.syna");
+    c = open_all("large.syna", &raw);
+    /* Zeros that take no memory: more than a chunk of 1 GiB holds. */
+    c.count = (size_t)70 << 20;
+    void* zeros = mmap(NULL, c.count * 8, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(zeros != MAP_FAILED);
+    c.reals = zeros, c.wholes = c.stamps = zeros;
+    observe_some(&c, "batch"), observe_one(&c, "syna_db_put_floats"), observe_one(&c, "syna_db_put_ints");
+    CHECK(munmap(zeros, c.count * 8) == 0);
+    close_all(&c);
+    /* Texts of more than 2^31 bytes together, as one array. */
+    c = open_all("large.syna", &os_options);
+    size_t huge = (size_t)60 << 20;
+    char* text = malloc(huge + 1);
+    CHECK(text);
+    memset(text, 'x', huge);
+    text[huge] = 0;
+    for (int i = 0; i < 40; i++) CHECK(syna_put_text_at(c.path, "f", -i, text) > 0);
+    free(text);
+    CHECK_IS(syna_snapshot_release(c.snapshot), SYNA_SUCCESS);
+    CHECK_IS(syna_snapshot_take(c.db, &c.snapshot), SYNA_SUCCESS);
+    observe_some(&c, "_export");
+    struct syna_history_options by_time = {.struct_size = sizeof by_time, .order = SYNA_ORDER_TIME};
+    c.asked = &by_time;
+    observe_some(&c, "_stream");
+    close_all(&c);
+    remove("large.syna");
 }
 
 static void failed_syncs(void) {
@@ -881,6 +1184,7 @@ static void failed_syncs(void) {
 static void files_of_others(void) {
     struct context c = spoilable("replaced.syna", SYNA_DURABILITY_OS);
     c.to = "copy of replaced";
+    c.offset = syna_put_float(c.path, "f", 1);
     CHECK(rename("replaced.syna", "moved away.syna") == 0);
     CHECK(observe_one(&c, "syna_sync") == SYNA_ERR_DETACHED);
     for (const char* const* name = writers; *name; name++) observe_one(&c, *name);
@@ -903,11 +1207,13 @@ static void files_of_others(void) {
     close_all(&c);
     struct syna_options reading = {.struct_size = sizeof reading,
                                    .read_only = SYNA_ON,
-                                   .refresh_interval_ms = SYNA_REFRESH_NEVER};
+                                   .refresh_interval_ms = SYNA_REFRESH_ALWAYS};
     c = open_all("seen.syna", &reading);
+    c.to = "copy of seen";
     FILE* other = fopen("other", "w");
     CHECK(other && fputs("not ours", other) >= 0 && fclose(other) == 0);
     CHECK(rename("other", "seen.syna") == 0);
+    observe_reads(&c);
     observe_some(&c, "refresh");
     close_all(&c);
 
@@ -965,7 +1271,11 @@ int main(int argc, char** argv) {
         {"in_a_forked_child", in_a_forked_child},
         {"files_that_cannot_be_opened", files_that_cannot_be_opened},
         {"damaged_files", damaged_files},
-        {"failing_disks", failing_disks},
+        {"no_room", no_room},
+        {"readers_beside_a_writer", readers_beside_a_writer},
+        {"busy", busy},
+        {"too_large", too_large},
+        {"too_little_memory", too_little_memory},
         {"failed_syncs", failed_syncs},
         {"files_of_others", files_of_others},
         {"panics", panics},

@@ -13,7 +13,7 @@ use crate::values::{
 /// Reads the latest value of `key`, the one put last, into `*out`, which is 0 unless the call
 /// succeeds. Reads wait for no write and no sync. A value of another kind is TYPE_MISMATCH.
 ///
-/// Threads: any. Status: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, INVALID_ARGUMENT.
+/// Threads: any. Status: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_get_float(
     path: *const c_char,
@@ -35,7 +35,7 @@ pub unsafe extern "C" fn syna_get_float(
 }
 
 /// Reads the latest value of `key`, an integer; otherwise as `syna_get_float`.
-/// Status: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, INVALID_ARGUMENT.
+/// Status: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_get_int(
     path: *const c_char,
@@ -60,7 +60,7 @@ pub unsafe extern "C" fn syna_get_int(
 /// count. NULL on errors; an empty text is not NULL. `*out_len` is 0 unless the call succeeds.
 ///
 /// Owned by the caller: freed by `syna_free_text(text, *out_len)`. Threads: any.
-/// Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ,
+/// Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK,
 /// INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_get_text(
@@ -83,7 +83,7 @@ pub unsafe extern "C" fn syna_get_text(
 
 /// Returns the latest value of `key`, bytes; no bytes are not NULL. Freed by
 /// `syna_free_bytes(bytes, *out_len)`; otherwise as `syna_get_text`.
-/// Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ,
+/// Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK,
 /// INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_get_bytes(
@@ -106,7 +106,7 @@ pub unsafe extern "C" fn syna_get_bytes(
 
 /// Reads the value of `key` as of a time: that of the greatest timestamp <= `timestamp`, microseconds
 /// since 1970-01-01 UTC, the last put of equals. Otherwise as `syna_get_float`.
-/// Status: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, INVALID_ARGUMENT.
+/// Status: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_get_float_at(
     path: *const c_char,
@@ -130,7 +130,7 @@ pub unsafe extern "C" fn syna_get_float_at(
 
 /// Reads the value of `key` as of a time: that of the greatest timestamp <= `timestamp`, microseconds
 /// since 1970-01-01 UTC, the last put of equals. Otherwise as `syna_get_int`.
-/// Status: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, INVALID_ARGUMENT.
+/// Status: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_get_int_at(
     path: *const c_char,
@@ -153,7 +153,7 @@ pub unsafe extern "C" fn syna_get_int_at(
 }
 
 /// As `syna_get_text` as of a time, see `syna_get_float_at`.
-/// Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ,
+/// Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK,
 /// INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_get_text_at(
@@ -176,7 +176,7 @@ pub unsafe extern "C" fn syna_get_text_at(
 }
 
 /// As `syna_get_bytes` as of a time, see `syna_get_float_at`.
-/// Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ,
+/// Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK,
 /// INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_get_bytes_at(
@@ -200,7 +200,7 @@ pub unsafe extern "C" fn syna_get_bytes_at(
 
 /// Returns the kind of the latest value of `key`, SYNA_KIND_*, always > 0, or an error.
 ///
-/// Threads: any. Status: the kind, PATH, KEY, KEY_NOT_FOUND, READ.
+/// Threads: any. Status: the kind, PATH, KEY, KEY_NOT_FOUND, READ, LOOK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_get_kind(path: *const c_char, key: *const c_char) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
@@ -211,7 +211,7 @@ pub unsafe extern "C" fn syna_get_kind(path: *const c_char, key: *const c_char) 
 
 /// Returns 1 if `key` has a point, 0 if it has none, and an error below 0; never SYNA_ERR_GENERIC.
 ///
-/// Threads: any. Status: SUCCESS, 0, PATH, KEY, CLOSED.
+/// Threads: any. Status: SUCCESS, 0, PATH, KEY, LOOK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_exists(path: *const c_char, key: *const c_char) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
@@ -225,7 +225,7 @@ pub unsafe extern "C" fn syna_exists(path: *const c_char, key: *const c_char) ->
 /// error (GENERIC) that names `syna_keys_with_lengths`.
 ///
 /// Owned by the caller, as one block: freed by `syna_free_keys(keys, *out_len)`. Threads: any.
-/// Status in `syna_last_error()`: SUCCESS, PATH, READ, GENERIC, INVALID_ARGUMENT.
+/// Status in `syna_last_error()`: SUCCESS, PATH, LOOK, OUT_OF_MEMORY, GENERIC, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_keys(path: *const c_char, out_len: *mut usize) -> *mut *mut c_char {
     // SAFETY: the header asks callers for what these functions do.
@@ -253,7 +253,7 @@ pub unsafe extern "C" fn syna_keys(path: *const c_char, out_len: *mut usize) -> 
 /// these, `[!a-z]` for one of the others, `\\` takes the next literally.
 ///
 /// Owned by the caller, lengths and texts as one block: freed by `syna_free_keys(*out_keys, *out_len)`.
-/// Threads: any. Status: SUCCESS, PATH, READ, INVALID_ARGUMENT.
+/// Threads: any. Status: SUCCESS, PATH, LOOK, OUT_OF_MEMORY, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_keys_with_lengths(
     path: *const c_char,
@@ -279,7 +279,7 @@ pub unsafe extern "C" fn syna_keys_with_lengths(
 ///
 /// Owned by the caller: freed by `syna_free_tensor(tensor, *out_len)`, also after the database was
 /// closed. Threads: any. Cost: that of copying the memory.
-/// Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, READ, INVALID_ARGUMENT.
+/// Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, READ, LOOK, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_get_history_tensor(
     path: *const c_char,
@@ -300,7 +300,7 @@ pub unsafe extern "C" fn syna_get_history_tensor(
 }
 
 /// As `syna_get_history_tensor` for the integers; freed by `syna_free_tensor_int(tensor, *out_len)`.
-/// Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, READ, INVALID_ARGUMENT.
+/// Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, READ, LOOK, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_get_history_tensor_int(
     path: *const c_char,
@@ -323,7 +323,7 @@ pub unsafe extern "C" fn syna_get_history_tensor_int(
 /// As `syna_get_history_tensor`, and puts into `*timestamps` an array with the timestamp of
 /// each, microseconds since 1970-01-01 UTC, of the same commit. Both are the caller's: that one is
 /// freed by `syna_free_tensor_int(*timestamps, *out_len)`. Both are NULL on errors.
-/// Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, READ, INVALID_ARGUMENT.
+/// Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, READ, LOOK, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_get_history_tensor_timed(
     path: *const c_char,
@@ -349,7 +349,7 @@ pub unsafe extern "C" fn syna_get_history_tensor_timed(
 /// As `syna_get_history_tensor_int`, and puts into `*timestamps` an array with the timestamp of
 /// each, microseconds since 1970-01-01 UTC, of the same commit. Both are the caller's: that one is
 /// freed by `syna_free_tensor_int(*timestamps, *out_len)`. Both are NULL on errors.
-/// Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, READ, INVALID_ARGUMENT.
+/// Status in `syna_last_error()`: SUCCESS, PATH, KEY, KEY_NOT_FOUND, READ, LOOK, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_get_history_tensor_int_timed(
     path: *const c_char,

@@ -208,7 +208,7 @@ pub unsafe extern "C" fn syna_put_ints_batch(
 }
 
 /// As `syna_put_floats_batch` with a timestamp for each value, microseconds since 1970-01-01 UTC.
-/// Status: the offset, PATH, KEY, WRITE, INVALID_ARGUMENT, TOO_LARGE, OUT_OF_MEMORY.
+/// Status: the offset, PATH, KEY, WRITE, INVALID_ARGUMENT, TOO_LARGE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_put_floats_batch_at(
     path: *const c_char,
@@ -228,7 +228,7 @@ pub unsafe extern "C" fn syna_put_floats_batch_at(
 }
 
 /// As `syna_put_ints_batch` with a timestamp for each value, microseconds since 1970-01-01 UTC.
-/// Status: the offset, PATH, KEY, WRITE, INVALID_ARGUMENT, TOO_LARGE, OUT_OF_MEMORY.
+/// Status: the offset, PATH, KEY, WRITE, INVALID_ARGUMENT, TOO_LARGE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_put_ints_batch_at(
     path: *const c_char,
