@@ -1,5 +1,12 @@
 //! The C and C++ programs in `tests/c/`: as they are, and under sanitizers and valgrind.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "test code may panic, and says what it skips"
+)]
+
 mod support;
 
 use std::process::Command;

@@ -1,6 +1,13 @@
 //! Clients in other languages, with the libraries that they use for it: Node.js by koffi and
 //! apache-arrow, Python by ctypes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "test code may panic, and says what it skips"
+)]
+
 mod support;
 
 use std::process::Command;

@@ -1,5 +1,12 @@
 //! `include/synadb.h` is what the sources say, and what the library exports.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "test code may panic, and says what it skips"
+)]
+
 mod support;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,12 @@
 //! `make install`, and programs that find what it installed; the README's C program and its line.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "test code may panic, and says what it skips"
+)]
+
 mod support;
 
 use std::path::Path;

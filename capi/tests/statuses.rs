@@ -1,5 +1,12 @@
 //! Every status that the header promises of a function was seen by `tests/c/statuses.c`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "test code may panic, and says what it skips"
+)]
+
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

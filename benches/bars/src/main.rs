@@ -13,6 +13,7 @@
 
 mod append;
 mod bare;
+mod capi;
 mod child;
 mod copy;
 mod data;
@@ -64,6 +65,11 @@ const GROUPS: &[&Group] = &[
     &history::QUESTIONS,
     &history::ONE_KEY,
     &history::MEMORY,
+    &capi::CALLS,
+    &capi::DATABASES,
+    &capi::HISTORIES,
+    &capi::LEAKS,
+    &capi::TESTS,
 ];
 
 const USAGE: &str = "\
