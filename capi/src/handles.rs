@@ -229,7 +229,7 @@ mod tests {
                         let held: Vec<*mut Thing> =
                             (0..5).map(|_| HANDLES.insert(mine).unwrap()).collect();
                         for handle in held {
-                            HANDLES.with(handle, |value| Ok(assert_eq!(*value, mine))).unwrap();
+                            assert_eq!(HANDLES.with(handle, |value| Ok(*value)).unwrap(), mine);
                             HANDLES.remove(handle, |_| ()).unwrap();
                             assert!(HANDLES.with(handle, |_| Ok(())).is_err());
                         }

@@ -64,7 +64,6 @@ pub unsafe extern "C" fn syna_series_put_float(
     unsafe {
         offset("syna_series_put_float", || {
             on_series(series, |series| {
-                let value = value;
                 Ok(match input::optional(timestamp) {
                     None => series.append(value)?,
                     Some(timestamp) => series.append_at(timestamp, value)?,
@@ -85,7 +84,6 @@ pub unsafe extern "C" fn syna_series_put_int(
     unsafe {
         offset("syna_series_put_int", || {
             on_series(series, |series| {
-                let value = value;
                 Ok(match input::optional(timestamp) {
                     None => series.append(value)?,
                     Some(timestamp) => series.append_at(timestamp, value)?,

@@ -128,7 +128,10 @@ unsafe extern "C" fn release(stream: *mut FFI_ArrowArrayStream) {
         if !private.is_null() {
             let private = Box::from_raw(private.cast::<Private>());
             // A panic in here would be a bug of ours and must not end the consumer.
-            let _ = callback("ArrowArrayStream.release", || Ok(drop(private)));
+            let _ = callback("ArrowArrayStream.release", || {
+                drop(private);
+                Ok(())
+            });
         }
     }
 }

@@ -209,7 +209,7 @@ fn rust_gets(run: &Run, count: u64) -> Result<f64> {
     let (mut sum, mut expected) = (0.0, 0.0);
     let start = Instant::now();
     for _ in 0..count {
-        let key = random.below(KEYS) as usize;
+        let key = random.below(KEYS);
         sum += db.get(&keys[key])?.and_then(|value| value.as_float()).unwrap_or(f64::NAN);
         expected += key as f64;
     }

@@ -36,10 +36,11 @@ pub unsafe extern "C" fn syna_open_with_config(
     unsafe {
         status("syna_open_with_config", || {
             let (path, options) = (input::path(path)?, options::read(options)?);
-            Ok(match options.is_read_only()? {
+            match options.is_read_only()? {
                 true => open_db_read_only_with(path, options.config()?)?,
                 false => open_db_with(path, options.config()?)?,
-            })
+            }
+            Ok(())
         })
     }
 }
