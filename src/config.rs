@@ -145,7 +145,7 @@ impl DbConfig {
 
     /// The encodings that the options allow for what is written as it comes in.
     pub(crate) fn policy(&self) -> Policy {
-        Policy { delta: self.enable_delta, compression: self.enable_compression, cold: false }
+        Policy { delta: self.enable_delta, compression: self.enable_compression, ..Policy::RAW }
     }
 
     /// Sets how many bytes of decoded points stay in memory before tails are sealed.

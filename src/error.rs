@@ -7,6 +7,9 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow_schema::{ArrowError, DataType};
 
 use crate::atom::AtomKind;
 
@@ -210,6 +213,58 @@ pub enum SynaError {
         /// The limit.
         max: u64,
     },
+    /// A record batch has no column of the name that was asked for.
+    #[error("there is no column {column:?} among {found:?}: rename it, or name it by `{option}`")]
+    ColumnNotFound {
+        /// The name looked for.
+        column: String,
+        /// The option that names another one.
+        option: &'static str,
+        /// The columns there are.
+        found: Vec<String>,
+    },
+    /// A record batch has several columns of one name, and which one is meant cannot be told.
+    #[error("there are several columns {column:?}: rename all but one")]
+    DuplicateColumn {
+        /// The name.
+        column: String,
+    },
+    /// A column of a record batch has a type that cannot be stored in its place.
+    #[error("column {column:?} has the type {found}; {what}")]
+    UnsupportedColumn {
+        /// The column.
+        column: String,
+        /// Its type.
+        found: DataType,
+        /// Which types can be stored there.
+        what: &'static str,
+    },
+    /// A cell of a record batch cannot be stored.
+    #[error("column {column:?}, row {row}: {fault}")]
+    InvalidCell {
+        /// The column.
+        column: String,
+        /// The row, counted from 0 at the first one that the call was given.
+        row: u64,
+        /// What is wrong with it.
+        fault: CellFault,
+    },
+    /// A write of many record batches stopped after some of them were committed. These stay.
+    #[error("{rows} rows were written in {commits} commits, and stay; then: {source}")]
+    WriteStopped {
+        /// Rows that were committed: those at the beginning of what the call was given.
+        rows: u64,
+        /// Commits they were written in.
+        commits: u64,
+        /// Why it went no further.
+        source: Box<SynaError>,
+    },
+    /// Arrow reported an error: the reader whose record batches were to be written failed.
+    #[error("reading record batches failed: {source}")]
+    Arrow {
+        /// What it said.
+        source: Arc<ArrowError>,
+    },
     /// Two columns that belong together have different lengths.
     #[error("{timestamps} timestamps came with {values} values")]
     LengthMismatch {
@@ -304,6 +359,19 @@ impl SynaError {
         SynaError::Io { operation, path: path.into(), source: SharedIo::new(source) }
     }
 
+    /// What Arrow said. An error of this crate that it only carried comes out as it was.
+    pub(crate) fn arrow(error: ArrowError) -> Self {
+        match error {
+            ArrowError::ExternalError(inner) => match inner.downcast::<SynaError>() {
+                Ok(own) => *own,
+                Err(inner) => {
+                    SynaError::Arrow { source: Arc::new(ArrowError::ExternalError(inner)) }
+                }
+            },
+            error => SynaError::Arrow { source: Arc::new(error) },
+        }
+    }
+
     /// The operating system's error kind, if this error carries one.
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
         match self {
@@ -313,6 +381,61 @@ impl SynaError {
             _ => None,
         }
     }
+}
+
+/// What is wrong with a cell of a record batch. The texts name the way out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CellFault {
+    /// A key is null.
+    #[error("a key must not be null: drop the row or name a key")]
+    NullKey,
+    /// A key is empty.
+    #[error("a key must not be empty: drop the row or name a key")]
+    EmptyKey,
+    /// A key has more than 65,535 bytes.
+    #[error("a key has at most 65535 bytes, this one has {len}: shorten it")]
+    KeyTooLong {
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// A timestamp is null.
+    #[error("a timestamp must not be null: drop the row or fill it in")]
+    NullTimestamp,
+    /// A timestamp is no whole number of microseconds.
+    #[error("the timestamp is finer than a microsecond: set `floor` to round it down")]
+    FineTimestamp,
+    /// A timestamp is beyond the years that microseconds in 64 bits reach.
+    #[error(
+        "the timestamp is out of range: microseconds reach 292,000 years before and after 1970"
+    )]
+    TimestampOutOfRange,
+    /// An unsigned integer is above 2^63 - 1.
+    #[error("the integer {value} is above 9223372036854775807: cast the column to float or text")]
+    IntTooLarge {
+        /// The integer.
+        value: u64,
+    },
+    /// A text or bytes are larger than the file's limit.
+    #[error("a value has at most {max} bytes in this file, this one has {len}: split it")]
+    ValueTooLarge {
+        /// Its encoded length in bytes.
+        len: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// The field `kind` of a struct names no kind.
+    #[error("{kind:?} is no kind of value: it is one of null, float, int, text, bytes")]
+    UnknownKind {
+        /// What it says.
+        kind: String,
+    },
+    /// The field of a struct that its field `kind` names is null or missing.
+    #[error("the kind is {kind}, but the field {kind:?} holds no such value: fill it in")]
+    KindWithoutValue {
+        /// The kind.
+        kind: AtomKind,
+    },
 }
 
 /// An [`io::Error`] that can be cloned, because one failed sync answers many waiting appends.

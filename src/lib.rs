@@ -73,6 +73,7 @@ mod error;
 mod fork;
 mod format;
 mod index;
+mod ingest;
 mod log;
 mod maintenance;
 mod materialize;
@@ -86,7 +87,8 @@ pub use db::{
     Appended, Batch, Change, Cursor, EncodingUse, FollowFrom, FollowedCommit, Follower, History,
     HistoryStream, Series, Snapshot, Stats, SynaDB, Values,
 };
-pub use error::{Result, SharedIo, SynaError};
+pub use error::{CellFault, Result, SharedIo, SynaError};
+pub use ingest::{WriteOptions, Written};
 pub use log::recovery::RecoveryReport;
 pub use maintenance::{
     MissingRange, OptimizeOptions, Progress, RetainPolicy, RewriteReport, SalvageReport,

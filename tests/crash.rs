@@ -53,6 +53,10 @@ const SCRIPTS: &[(&str, Script)] = &[
     ("chunks_full", |run| chunks(run, Durability::Full)),
     ("chunks_os", |run| chunks(run, Durability::Os)),
     ("chunks_buffered", |run| chunks(run, SMALL_BUFFER)),
+    ("record_batches_full", |run| record_batches(run, Durability::Full)),
+    ("record_batches_os", |run| record_batches(run, Durability::Os)),
+    ("record_batches_buffered", |run| record_batches(run, SMALL_BUFFER)),
+    ("raw_record_batches", raw_record_batches),
     ("seals_full", |run| seals(run, Durability::Full)),
     ("seals_os", |run| seals(run, Durability::Os)),
     ("seals_buffered", |run| seals(run, SMALL_BUFFER)),
@@ -190,6 +194,37 @@ fn chunks(run: &mut Run, durability: Durability) {
     run.delete("c");
     run.bulk("c", 40);
     run.put("a");
+}
+
+/// Batches with a few rows of some keys and many of others, which are sealed in between.
+fn record_batches(run: &mut Run, durability: Durability) {
+    run.tail_budget_bytes = 4096;
+    run.open(durability);
+    for rows in [3, 70, 200] {
+        run.put("a");
+        run.write(&["c", "d", "c", "c"], rows);
+        run.put_number("d");
+    }
+    run.sync();
+    run.write(&["c", "e"], 400);
+    run.delete("c");
+    run.write(&["c", "d"], 90);
+    run.write_wide("w", 60);
+    run.put("a");
+}
+
+/// Columns that are written from where they lie, several of them in one commit.
+fn raw_record_batches(run: &mut Run) {
+    run.encoded = false;
+    run.open(Durability::Os);
+    run.put("a");
+    run.write_wide("w", 8_200);
+    run.write(&["c", "d"], 16_400);
+    run.sync();
+    run.write_wide("w", 40);
+    run.write_wide("w", 8_200);
+    run.put("w");
+    run.close();
 }
 
 fn blocks(run: &mut Run) {

@@ -6,6 +6,8 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use arrow_buffer::{Buffer, ScalarBuffer};
+
 use crate::atom::AtomKind;
 use crate::column::encoding::{self, Encoder, Number, Policy, blobs};
 use crate::column::points::{Points, RowKinds};
@@ -28,7 +30,23 @@ pub(crate) struct EncodedChunk {
     header: ChunkHeader,
     /// The encoded header and the zeros behind it.
     head: Vec<u8>,
-    data: Vec<u8>,
+    data: Data,
+}
+
+/// The columns of a chunk.
+#[derive(Debug, Clone)]
+enum Data {
+    Owned(Vec<u8>),
+    /// Raw columns in the memory of whoever brought them, each of which begins at the next multiple
+    /// of [`DATA_ALIGN`].
+    Shared(Vec<Buffer>),
+}
+
+/// Numbers of one kind in memory that is shared.
+#[derive(Debug, Clone)]
+pub(crate) enum NumberBuffer {
+    Floats(ScalarBuffer<f64>),
+    Ints(ScalarBuffer<i64>),
 }
 
 impl EncodedChunk {
@@ -105,6 +123,88 @@ impl EncodedChunk {
         let stats = |values: &[i64], zone: &mut _| int_stats(values, |value| value, zone);
         let column = NumberColumn { kind: AtomKind::Int, stats, word: i64::cast_unsigned };
         Self::from_numbers(timestamps, values, column, policy, chunk_size_max)
+    }
+
+    /// As [`EncodedChunk::from_floats`] and [`EncodedChunk::from_ints`]; where `policy` allows no
+    /// encoding, the chunk holds on to the buffers instead of copying them.
+    ///
+    /// # Errors
+    ///
+    /// As [`EncodedChunk::from_floats`].
+    ///
+    /// # Panics
+    ///
+    /// If there is no value.
+    pub(crate) fn from_buffers(
+        timestamps: &ScalarBuffer<i64>,
+        values: &NumberBuffer,
+        policy: Policy,
+        chunk_size_max: u64,
+    ) -> Result<Self> {
+        match (values, policy == Policy::RAW) {
+            (NumberBuffer::Floats(values), false) => {
+                Self::from_floats(timestamps, values, policy, chunk_size_max)
+            }
+            (NumberBuffer::Ints(values), false) => {
+                Self::from_ints(timestamps, values, policy, chunk_size_max)
+            }
+            (NumberBuffer::Floats(floats), true) => {
+                let stats = |rows, zone: &mut _| {
+                    float_stats(slice(floats, rows), |value: f64| value, zone);
+                };
+                let (kind, bytes) = (AtomKind::Float, floats.inner());
+                Self::sharing(timestamps, bytes, kind, stats, chunk_size_max)
+            }
+            (NumberBuffer::Ints(ints), true) => {
+                let stats = |rows, zone: &mut _| {
+                    int_stats(slice(ints, rows), |value: i64| value, zone);
+                };
+                let (kind, bytes) = (AtomKind::Int, ints.inner());
+                Self::sharing(timestamps, bytes, kind, stats, chunk_size_max)
+            }
+        }
+    }
+
+    /// A chunk of raw columns where they are: their bytes are those of the format, for all that
+    /// this is built for is little-endian.
+    fn sharing(
+        timestamps: &ScalarBuffer<i64>,
+        values: &Buffer,
+        kind: AtomKind,
+        stats: impl Fn(Range<usize>, &mut ZoneMap),
+        chunk_size_max: u64,
+    ) -> Result<Self> {
+        let rows = timestamps.len();
+        if rows.saturating_mul(8) != values.len() {
+            let (timestamps, values) = (rows, values.len() / 8);
+            return Err(SynaError::LengthMismatch { timestamps, values });
+        }
+        let counts = RowKinds::Uniform(kind).counts(rows);
+        let plan = Plan { counts, blocks: equal_blocks(rows), text_len: 0, bytes_len: 0 };
+        let mut header = blank_header(&plan, chunk_size_max)?.0;
+        let values_at = timestamps.inner().len().next_multiple_of(DATA_ALIGN);
+        for (block, records) in header.blocks.iter_mut().zip(header.columns.chunks_mut(2)) {
+            let first = block.first_row as usize;
+            let rows = first..first.saturating_add(block.rows as usize);
+            let bytes = rows.start.saturating_mul(8)..rows.end.saturating_mul(8);
+            block.zone.counts = RowKinds::Uniform(kind).counts(rows.len());
+            set_timestamps(block, slice(timestamps, rows.clone()));
+            stats(rows, &mut block.zone);
+            for record in records {
+                let (run, start) = match record.role {
+                    ColumnRole::Timestamps => (timestamps.inner(), 0),
+                    _ => (values, values_at),
+                };
+                let column = slice(run, bytes.clone());
+                record.crc = crc32c(column);
+                record.offset = start.saturating_add(bytes.start) as u64;
+                record.stored_len = column.len() as u64;
+                record.decoded_len = column.len() as u64;
+            }
+        }
+        header.set_decoded_starts();
+        let columns = vec![timestamps.inner().clone(), values.clone()];
+        Ok(EncodedChunk::new(header, Data::Shared(columns)))
     }
 
     fn from_numbers<T: Copy>(
@@ -201,8 +301,12 @@ impl EncodedChunk {
 impl EncodedChunk {
     /// A chunk whose columns come from elsewhere when it is written.
     pub(super) fn without_data(header: ChunkHeader) -> Self {
+        EncodedChunk::new(header, Data::Owned(Vec::new()))
+    }
+
+    fn new(header: ChunkHeader, data: Data) -> Self {
         let head = header.encode();
-        let mut chunk = EncodedChunk { header, head, data: Vec::new() };
+        let mut chunk = EncodedChunk { header, head, data };
         chunk.place(0, 0, 0);
         chunk
     }
@@ -254,14 +358,22 @@ impl EncodedChunk {
         &self.head
     }
 
-    /// The column data, handed over for writing; the chunk keeps its header.
-    pub(crate) fn take_data(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.data)
+    /// The column data, handed over for writing; the chunk keeps its header. Each buffer begins at
+    /// the next multiple of [`DATA_ALIGN`] behind the one before it.
+    pub(crate) fn take_data(&mut self) -> Vec<Buffer> {
+        match std::mem::replace(&mut self.data, Data::Owned(Vec::new())) {
+            Data::Owned(data) => vec![Buffer::from_vec(data)],
+            Data::Shared(columns) => columns,
+        }
     }
 
-    /// The value from the first column on.
+    /// The value from the first column on, of a chunk that was not made by
+    /// [`EncodedChunk::from_buffers`].
     pub(crate) fn data(&self) -> &[u8] {
-        &self.data
+        match &self.data {
+            Data::Owned(data) => data,
+            Data::Shared(_) => &[],
+        }
     }
 }
 
@@ -394,44 +506,8 @@ struct Assembler {
 
 impl Assembler {
     fn new(plan: Plan, chunk_size_max: u64) -> Result<Self> {
-        assert!(!plan.blocks.is_empty(), "a chunk has at least one point");
-        let chunk_type = ChunkType::of_counts(&plan.counts);
-        let data_len = plan.data_len(chunk_type);
-        let max = chunk_size_max.min(u32::MAX.into());
-        if data_len > max || plan.text_len.max(plan.bytes_len) > BLOB_RUN_LEN_MAX {
-            return Err(too_large("a chunk", data_len, max.min(BLOB_RUN_LEN_MAX)));
-        }
-        let roles: Vec<_> = ColumnRole::of_chunk(chunk_type, &plan.counts).collect();
-        let blank = |role| ColumnRecord {
-            role,
-            encoding: EncodingId::Raw,
-            crc: 0,
-            offset: 0,
-            stored_len: 0,
-            decoded_len: 0,
-            decoded_start: 0,
-        };
-        let blocks = plan.blocks.iter().map(|rows| BlockRecord {
-            // All rows together have less than 2^32 bytes.
-            first_row: len_u32(rows.start),
-            rows: len_u32(rows.len()),
-            sorted: false,
-            zone: ZoneMap::default(),
-        });
-        let header = ChunkHeader {
-            chunk_type,
-            first_row: 0,
-            rows: len_u32(plan.blocks.last().map_or(0, |rows| rows.end)),
-            data_start: 0,
-            data_len,
-            column_count: roles.iter().fold(0, |count, _| count + 1),
-            blocks: blocks.collect(),
-            columns: plan.blocks.iter().flat_map(|_| roles.iter().copied().map(blank)).collect(),
-        };
-        let value_len = data_len + header.header_len() as u64 + DATA_ALIGN as u64 - 1;
-        if value_len > max {
-            return Err(too_large("a chunk", value_len, max));
-        }
+        let (header, roles) = blank_header(&plan, chunk_size_max)?;
+        let data_len = header.data_len;
         let mut data = Vec::new();
         usize::try_from(data_len)
             .ok()
@@ -477,11 +553,51 @@ impl Assembler {
         debug_assert!(self.header.data_len >= self.data.len() as u64);
         self.header.data_len = self.data.len() as u64;
         self.header.set_decoded_starts();
-        let head = self.header.encode();
-        let mut chunk = EncodedChunk { header: self.header, head, data: self.data };
-        chunk.place(0, 0, 0);
-        chunk
+        EncodedChunk::new(self.header, Data::Owned(self.data))
     }
+}
+
+/// The header of a chunk to which nothing was appended yet, and the columns of each block.
+fn blank_header(plan: &Plan, chunk_size_max: u64) -> Result<(ChunkHeader, Vec<ColumnRole>)> {
+    assert!(!plan.blocks.is_empty(), "a chunk has at least one point");
+    let chunk_type = ChunkType::of_counts(&plan.counts);
+    let data_len = plan.data_len(chunk_type);
+    let max = chunk_size_max.min(u32::MAX.into());
+    if data_len > max || plan.text_len.max(plan.bytes_len) > BLOB_RUN_LEN_MAX {
+        return Err(too_large("a chunk", data_len, max.min(BLOB_RUN_LEN_MAX)));
+    }
+    let roles: Vec<_> = ColumnRole::of_chunk(chunk_type, &plan.counts).collect();
+    let blank = |role| ColumnRecord {
+        role,
+        encoding: EncodingId::Raw,
+        crc: 0,
+        offset: 0,
+        stored_len: 0,
+        decoded_len: 0,
+        decoded_start: 0,
+    };
+    let blocks = plan.blocks.iter().map(|rows| BlockRecord {
+        // All rows together have less than 2^32 bytes.
+        first_row: len_u32(rows.start),
+        rows: len_u32(rows.len()),
+        sorted: false,
+        zone: ZoneMap::default(),
+    });
+    let header = ChunkHeader {
+        chunk_type,
+        first_row: 0,
+        rows: len_u32(plan.blocks.last().map_or(0, |rows| rows.end)),
+        data_start: 0,
+        data_len,
+        column_count: roles.iter().fold(0, |count, _| count + 1),
+        blocks: blocks.collect(),
+        columns: plan.blocks.iter().flat_map(|_| roles.iter().copied().map(blank)).collect(),
+    };
+    let value_len = data_len + header.header_len() as u64 + DATA_ALIGN as u64 - 1;
+    if value_len > max {
+        return Err(too_large("a chunk", value_len, max));
+    }
+    Ok((header, roles))
 }
 
 /// What was appended for one block of a run.
@@ -602,10 +718,15 @@ fn append_timestamps(
     timestamps: &[i64],
     block: &mut BlockRecord,
 ) -> Appended {
+    set_timestamps(block, timestamps);
+    words.append(data, timestamps, i64::cast_unsigned)
+}
+
+/// Fills in the statistics of timestamps.
+fn set_timestamps(block: &mut BlockRecord, timestamps: &[i64]) {
     let stats = TimestampStats::of(timestamps);
     block.sorted = stats.sorted;
     block.zone.set_timestamps(stats);
-    words.append(data, timestamps, i64::cast_unsigned)
 }
 
 /// Fills in the statistics of doubles, given as `T`.
@@ -703,6 +824,37 @@ mod tests {
         let mut points = Points::new();
         values.into_iter().zip(0..).for_each(|(atom, row)| points.push_atom(row, atom));
         points
+    }
+
+    /// Columns in the memory of whoever brought them are the same chunk as copies of them.
+    #[test]
+    fn shared_columns_are_the_chunk_that_copies_would_be() {
+        for rows in [1, 7, 8, 9, 8_192, 8_193, 20_001] {
+            let timestamps: Vec<i64> = (0..rows + 2).map(|row| row * row % 1_000).collect();
+            let floats: Vec<f64> = timestamps.iter().map(|t| 1.0 / *t as f64).collect();
+            let len = timestamps.len() - 2;
+            let stamps = ScalarBuffer::from(timestamps.clone()).slice(1, len);
+            let ints = NumberBuffer::Ints(ScalarBuffer::from(timestamps.clone()).slice(2, len));
+            let values = NumberBuffer::Floats(ScalarBuffer::from(floats.clone()).slice(2, len));
+            for policy in [Policy::RAW, Policy::FAST] {
+                let (t, f, i) = (&timestamps[1..=len], &floats[2..], &timestamps[2..]);
+                for (shared, copied) in [
+                    (&values, EncodedChunk::from_floats(t, f, policy, 1 << 30).unwrap()),
+                    (&ints, EncodedChunk::from_ints(t, i, policy, 1 << 30).unwrap()),
+                ] {
+                    let mut chunk =
+                        EncodedChunk::from_buffers(&stamps, shared, policy, 1 << 30).unwrap();
+                    assert_eq!(chunk.header(), copied.header());
+                    assert_eq!(chunk.header_bytes(), copied.header_bytes());
+                    let mut data = Vec::new();
+                    for columns in chunk.take_data() {
+                        data.resize(data.len().next_multiple_of(DATA_ALIGN), 0);
+                        data.extend_from_slice(&columns);
+                    }
+                    assert!(data == copied.data(), "{rows} rows");
+                }
+            }
+        }
     }
 
     #[test]

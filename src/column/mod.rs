@@ -18,7 +18,7 @@ mod stats;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub(crate) use builder::EncodedChunk;
+pub(crate) use builder::{EncodedChunk, NumberBuffer};
 pub(crate) use merge::{ColumnSource, MergedChunk, SourceBlock, is_mergeable};
 pub(crate) use points::Points;
 pub(crate) use stats::{FloatStats, IntStats, TimestampStats, ZoneMap};

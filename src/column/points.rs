@@ -220,7 +220,7 @@ impl Points {
     }
 
     /// Appends numbers of one kind, or nulls, from two iterators of the same length.
-    pub(super) fn extend_numbers(
+    pub(crate) fn extend_numbers(
         &mut self,
         kind: AtomKind,
         timestamps: impl Iterator<Item = i64>,
@@ -232,6 +232,22 @@ impl Points {
         debug_assert_eq!(self.timestamps.len(), self.bits.len());
         let added = self.timestamps.len().saturating_sub(rows);
         self.kinds.extend(rows, RowKinds::Uniform(kind), added);
+    }
+
+    /// Appends numbers and nulls, whose bits are 0, of these kinds.
+    pub(crate) fn extend_numbers_or_nulls(
+        &mut self,
+        kinds: &[u8],
+        timestamps: impl Iterator<Item = i64>,
+        bits: impl Iterator<Item = u64>,
+    ) {
+        let rows = self.timestamps.len();
+        self.timestamps.extend(timestamps);
+        self.bits.extend(bits);
+        debug_assert_eq!(self.timestamps.len(), self.bits.len());
+        debug_assert_eq!(self.timestamps.len(), rows.saturating_add(kinds.len()));
+        debug_assert!(!kinds.iter().any(|kind| is_blob(*kind)));
+        self.kinds.extend(rows, RowKinds::PerRow(kinds), kinds.len());
     }
 
     /// Appends the rows `range` of `other`.

@@ -13,7 +13,8 @@ use crate::format::value;
 use crate::index::KeyId;
 use crate::log::create::now;
 
-use super::values::{CHUNK_ROWS_MIN, Values, ops_of_points};
+use super::run::{CHUNK_ROWS_MIN, ops_of_points};
+use super::values::Values;
 use super::write::{Commit, NumberPut, Op, PutValue};
 use super::{SynaDB, check_key};
 

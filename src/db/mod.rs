@@ -4,11 +4,13 @@ mod batch;
 mod core;
 mod follow;
 mod history;
+mod ingest;
 mod keeper;
 mod open;
 mod opens;
 mod read;
 mod reader_side;
+mod run;
 mod series;
 mod snapshot;
 mod stats;
@@ -16,6 +18,7 @@ mod stream;
 mod values;
 mod write;
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -42,7 +45,7 @@ pub use values::Values;
 pub(crate) use self::core::{Core, Generation, Pinned, WriterSide};
 pub(crate) use open::no_slot;
 pub(crate) use opens::{also_known_as, no_longer};
-pub(crate) use values::{CHUNK_ROWS_MIN, ops_of_points};
+pub(crate) use run::{CHUNK_ROWS_MIN, Run, ops_of_points, ops_of_run};
 pub(crate) use write::{Commit, Op, PutValue};
 
 use opens::Open;
@@ -282,8 +285,8 @@ impl SynaDB {
     ///
     /// # Errors
     ///
-    /// As [`SynaDB::append`]; `LengthMismatch`; `BatchTooLarge` if one chunk cannot hold them. An
-    /// empty slice appends nothing and gives the offset of the log's end.
+    /// As [`SynaDB::append`]; `LengthMismatch`. An empty slice appends nothing and gives the offset
+    /// of the log's end.
     pub fn append_batch<'a>(
         &self,
         key: &str,
@@ -292,13 +295,9 @@ impl SynaDB {
     ) -> Result<u64> {
         let core = self.writing()?;
         check_key(key)?;
-        let ops = values::ops_of_values(
-            key,
-            timestamps,
-            &values.into(),
-            &core.limits,
-            core.config.policy(),
-        )?;
+        let run = Run::of_values(timestamps, &values.into())?;
+        let mut ops = Vec::new();
+        ops_of_run(Cow::Borrowed(key), run, &core.limits, core.config.policy(), &mut ops)?;
         core.commit(Commit::new(ops))
     }
 

@@ -15,6 +15,7 @@ use crate::format::value::{self, StoredAtom, StoredValue};
 use crate::index::{CHUNK_ROWS_KEPT, Index, IndexWriter, KeyId, Latest, Seal, segment_of};
 use crate::log::INLINE_VALUE_MAX;
 use crate::log::create::now;
+use crate::materialize;
 
 use super::core::{Core, WriterSide};
 
@@ -152,6 +153,9 @@ impl<'a> Op<'a> {
         }
     }
 }
+
+/// About what a tail that is to be sealed holds, where there are several.
+const SEAL_BYTES_EXPECTED: u64 = 64 << 10;
 
 /// Where the parts of a commit came to stand, for the index.
 struct Placed {
@@ -456,9 +460,18 @@ impl WriterSide {
     /// Builds the chunks that seal the tails of `due`. A tail that cannot be sealed stays: its
     /// points are in memory and in the log as puts, nothing is lost.
     fn build_seals(&mut self, due: Vec<KeyId>) -> Vec<Seal> {
-        let mut seals = Vec::with_capacity(due.len());
-        for id in due {
-            match self.index.index().seal(self.log.log(), id, self.policy) {
+        let mut built: Vec<_> = due.into_iter().map(|id| (id, Ok(None))).collect();
+        let (index, log, policy) = (self.index.index(), self.log.log(), self.policy);
+        // Tails that were filled together are due together, and encoding them takes long.
+        let bytes = built.len() as u64 * SEAL_BYTES_EXPECTED;
+        let done = materialize::each(built.iter_mut().collect(), bytes, |(id, seal)| {
+            *seal = index.seal(log, *id, policy);
+            Ok(())
+        });
+        debug_assert!(done.is_ok(), "no seal ends the others");
+        let mut seals = Vec::with_capacity(built.len());
+        for (id, seal) in built {
+            match seal {
                 Ok(seal) => seals.extend(seal),
                 Err(_) => self.index.return_due(std::iter::once(id)),
             }
@@ -470,7 +483,7 @@ impl WriterSide {
     fn frame_seals(&mut self, seals: Vec<Seal>) -> Vec<PlacedSeal> {
         let mut placed = Vec::with_capacity(seals.len());
         for mut seal in seals {
-            match self.log.frame_chunk(&seal.key, seal.first_row, &mut seal.chunk, None) {
+            match self.log.frame_chunk(&seal.key, seal.first_row, &mut seal.chunk, false, None) {
                 Ok((offset, val_len)) => {
                     placed.push(PlacedSeal { seal, offset, val_len, end: self.log.end() });
                 }
@@ -532,9 +545,10 @@ impl WriterSide {
                     };
                     entries.push((id, self.log.frame(frame, &[], batch.as_mut()), 0));
                 }
-                Op::Chunk { key, chunk, .. } => {
+                Op::Chunk { key, chunk, points } => {
                     let first = rows.advance(&self.index, id, chunk.rows().into());
-                    let framed = self.log.frame_chunk(key, first, chunk, batch.as_mut());
+                    let in_memory = matches!(**points, ChunkPoints::Tail(_));
+                    let framed = self.log.frame_chunk(key, first, chunk, in_memory, batch.as_mut());
                     match framed {
                         Ok((offset, val_len)) => entries.push((id, offset, val_len)),
                         Err(error) => {
@@ -696,14 +710,14 @@ impl Op<'_> {
 #[derive(Clone)]
 struct NextRows {
     is_needed: bool,
-    rows: HashMap<KeyId, u64>,
+    rows: HashMap<KeyId, u64, foldhash::fast::RandomState>,
 }
 
 impl NextRows {
     fn of(commits: &[Commit<'_>]) -> NextRows {
         let is_chunk = |op: &Op<'_>| matches!(op, Op::Chunk { .. });
         let is_needed = commits.iter().any(|commit| commit.ops.iter().any(is_chunk));
-        NextRows { is_needed, rows: HashMap::new() }
+        NextRows { is_needed, rows: HashMap::default() }
     }
 
     /// The next row of a key, which moves on by `count`.

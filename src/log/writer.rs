@@ -3,11 +3,14 @@
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
+use arrow_buffer::Buffer;
+
 use crate::canary::{Canary, planted};
 use crate::column::EncodedChunk;
 use crate::config::Durability;
 use crate::error::{Result, SharedIo, SynaError};
 use crate::format::checksum::extend;
+use crate::format::chunk::DATA_ALIGN;
 use crate::format::entry::{CommitValue, Frame, HEADER_LEN, Kind, Position, entry_len, flags};
 use crate::format::slot::{Slot, SlotPage};
 use crate::format::{LOG_START, PAGE_SIZE};
@@ -34,7 +37,10 @@ pub(crate) struct LogWriter {
     buffer: Vec<u8>,
     /// Column data that stand between bytes of the buffer: `(index in the buffer, data)`. With any
     /// of them everything is written out by the end of the group.
-    data: Vec<(usize, Vec<u8>)>,
+    data: Vec<(usize, Buffer)>,
+    /// Something was framed that is read from the file only: everything is written out by the end of
+    /// the group.
+    read_from_file: bool,
     /// Length of the file, preallocated zeros included.
     allocated: u64,
     can_allocate: bool,
@@ -69,7 +75,12 @@ pub(crate) struct Mark {
     after_sync: bool,
     buffer_len: usize,
     data_len: usize,
+    read_from_file: bool,
 }
+
+/// Columns up to this size are copied to the buffer: that costs less than a slice of their own in
+/// the call that writes them.
+const COPIED_MAX: usize = 64 << 10;
 
 /// Smallest and largest step of preallocation, and the part of the file it is in between.
 const ALLOCATE_MIN: u64 = 256 << 10;
@@ -101,6 +112,7 @@ impl LogWriter {
             written: end.offset,
             buffer: Vec::new(),
             data: Vec::new(),
+            read_from_file: false,
             allocated,
             can_allocate: true,
             durable: Position { offset: slot.durable_len, head_crc: slot.head_crc },
@@ -198,17 +210,30 @@ impl LogWriter {
     }
 
     /// Frames a chunk of `key` whose first row is `first_row`; returns the entry's offset and the
-    /// length of its value.
+    /// length of its value. Where the points are not kept `in_memory`, the chunk is written out with
+    /// its group in any durability, for it is read from the file.
     pub(crate) fn frame_chunk(
         &mut self,
         key: &str,
         first_row: u64,
         chunk: &mut EncodedChunk,
+        in_memory: bool,
         batch: Option<&mut BatchFrame>,
     ) -> Result<(u64, u32)> {
         let offset = self.end.offset;
         let (val_len, body) = self.frame_chunk_head(key, first_row, chunk, batch.is_some())?;
-        self.data.push((self.buffer.len(), chunk.take_data()));
+        let mut len = 0_usize;
+        for columns in chunk.take_data() {
+            let gap = len.next_multiple_of(DATA_ALIGN) - len;
+            self.buffer.resize(self.buffer.len() + gap, 0);
+            len += gap + columns.len();
+            if columns.len() <= COPIED_MAX {
+                self.buffer.extend_from_slice(&columns);
+            } else {
+                self.data.push((self.buffer.len(), columns));
+            }
+        }
+        self.read_from_file |= !in_memory;
         self.buffer.extend((0..chunk_padding(key, val_len)).map(|_| 0));
         if let Some(batch) = batch {
             batch.add(body);
@@ -299,6 +324,7 @@ impl LogWriter {
             after_sync: self.after_sync,
             buffer_len: self.buffer.len(),
             data_len: self.data.len(),
+            read_from_file: self.read_from_file,
         }
     }
 
@@ -306,6 +332,7 @@ impl LogWriter {
     pub(crate) fn rewind(&mut self, mark: Mark) {
         self.buffer.truncate(mark.buffer_len);
         self.data.truncate(mark.data_len);
+        self.read_from_file = mark.read_from_file;
         self.end = mark.end;
         self.after_sync = mark.after_sync;
     }
@@ -314,7 +341,8 @@ impl LogWriter {
 
     /// Whether what is in the buffer may stay there.
     pub(crate) fn may_stay_buffered(&self) -> bool {
-        self.data.is_empty() && matches!(self.durability, Durability::Buffered { .. })
+        let may_wait = self.data.is_empty() && !self.read_from_file;
+        may_wait && matches!(self.durability, Durability::Buffered { .. })
     }
 
     /// Whether the buffer is to be written out before more is framed.
@@ -378,6 +406,7 @@ impl LogWriter {
             self.allocated = self.allocated.max(self.written);
             self.buffer.clear();
             self.data.clear();
+            self.read_from_file = false;
             return Ok(());
         };
         let reached = self.written + count;
@@ -388,6 +417,7 @@ impl LogWriter {
             // Acknowledged now or soon: never cut.
             self.buffer.clear();
             self.data.clear();
+            self.read_from_file = false;
             self.written = kept.offset;
             self.end = kept;
             self.after_sync = false;

@@ -8,6 +8,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow_array::{
+    ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use synadb::storage::Storage;
 use synadb::{Atom, DbConfig, Durability, Point, RetainPolicy, SynaDB};
 
@@ -165,6 +168,8 @@ pub struct Run {
     pub db: Option<SynaDB>,
     pub durability: Durability,
     pub tail_budget_bytes: usize,
+    /// Whether columns are encoded.
+    pub encoded: bool,
     renumbered: Vec<(&'static str, &'static str, HashMap<u64, u64>)>,
 }
 
@@ -181,6 +186,7 @@ impl Run {
             db: None,
             durability: Durability::Full,
             tail_budget_bytes: 64 << 20,
+            encoded: true,
             renumbered: Vec::new(),
         }
     }
@@ -193,6 +199,8 @@ impl Run {
         DbConfig::default()
             .with_durability(self.durability)
             .with_tail_budget_bytes(self.tail_budget_bytes)
+            .with_enable_delta(self.encoded)
+            .with_enable_compression(self.encoded)
     }
 
     pub fn try_open(&self) -> synadb::Result<SynaDB> {
@@ -339,6 +347,51 @@ impl Run {
         let mut content = self.history.last().clone();
         for (timestamp, value) in timestamps.into_iter().zip(values) {
             content.push(key, timestamp, Atom::Float(value));
+        }
+        self.acknowledge(content);
+    }
+
+    /// A record batch whose rows are of these keys in turn, every fifth value null.
+    pub fn write(&mut self, keys: &[&str], rows: usize) {
+        let first = self.history.end() as i64 * 1_000_000;
+        let names: Vec<&str> = keys.iter().copied().cycle().take(rows).collect();
+        let timestamps: Vec<i64> = (0..rows as i64).map(|row| first + row).collect();
+        let value = |(row, time): (usize, &i64)| (row % 5 != 4).then_some(*time as f64 / 4.0);
+        let values: Vec<Option<f64>> = timestamps.iter().enumerate().map(value).collect();
+        let batch = RecordBatch::try_from_iter_with_nullable([
+            ("key", Arc::new(StringArray::from(names.clone())) as ArrayRef, false),
+            (
+                "timestamp",
+                Arc::new(TimestampMicrosecondArray::from(timestamps.clone())) as ArrayRef,
+                false,
+            ),
+            ("value", Arc::new(Float64Array::from(values.clone())) as ArrayRef, true),
+        ]);
+        self.begin();
+        self.db().write(&batch.unwrap()).unwrap();
+        let mut content = self.history.last().clone();
+        for ((key, timestamp), value) in names.into_iter().zip(timestamps).zip(values) {
+            content.push(key, timestamp, value.map_or(Atom::Null, Atom::Float));
+        }
+        self.acknowledge(content);
+    }
+
+    /// The same without nulls and of one key, in the wide form.
+    pub fn write_wide(&mut self, key: &str, rows: usize) {
+        let first = self.history.end() as i64 * 1_000_000;
+        let timestamps: Vec<i64> = (0..rows as i64).map(|row| first + row).collect();
+        let batch = RecordBatch::try_from_iter([
+            (
+                "timestamp",
+                Arc::new(TimestampMicrosecondArray::from(timestamps.clone())) as ArrayRef,
+            ),
+            (key, Arc::new(Int64Array::from(timestamps.clone())) as ArrayRef),
+        ]);
+        self.begin();
+        self.db().write_wide(&batch.unwrap()).unwrap();
+        let mut content = self.history.last().clone();
+        for time in timestamps {
+            content.push(key, time, Atom::Int(time));
         }
         self.acknowledge(content);
     }

@@ -21,6 +21,7 @@ mod encoding;
 mod entry;
 mod get;
 mod history;
+mod ingest;
 mod long;
 mod memory;
 mod newcomer;
@@ -65,6 +66,9 @@ const GROUPS: &[&Group] = &[
     &history::QUESTIONS,
     &history::ONE_KEY,
     &history::MEMORY,
+    &ingest::BULK,
+    &ingest::BATCHES,
+    &ingest::ARRIVAL,
     &capi::CALLS,
     &capi::DATABASES,
     &capi::HISTORIES,

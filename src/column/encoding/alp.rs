@@ -148,10 +148,8 @@ pub(super) fn estimate(
     hint: Option<Exponents>,
     orders: &[Order],
 ) -> Option<Estimate> {
-    const FEW: usize = 32;
     let all: Vec<u64> = sample.spread.iter().flatten().copied().collect();
-    let step = (all.len() / FEW).max(1);
-    let few: Vec<u64> = all.iter().copied().step_by(step).take(FEW).collect();
+    let few = few_of(&all);
     let exponents = match hint {
         Some(exponents) if fit(&few, exponents).1 == 0 => exponents,
         _ => search(&few, &all)?,
@@ -167,6 +165,24 @@ pub(super) fn estimate(
     let integers = integer::estimate(&integers, orders);
     let bits_per_value = integers.bits_per_value + exceptions / count.max(1) as f64;
     Some(Estimate { exponents, integers, bits_per_value })
+}
+
+/// Some of the values, enough to find exponents.
+fn few_of(all: &[u64]) -> Vec<u64> {
+    const FEW: usize = 32;
+    let step = (all.len() / FEW).max(1);
+    all.iter().copied().step_by(step).take(FEW).collect()
+}
+
+/// What a column is most likely to be as decimals, by a few of its values; `None` if these are none.
+pub(super) fn guess(floats: &[u64], hint: Option<Exponents>) -> Option<Estimate> {
+    let few = few_of(floats);
+    let exponents = match hint {
+        Some(exponents) if fit(&few, exponents).1 == 0 => exponents,
+        _ => search(&few, &few)?,
+    };
+    let integers = integer::Estimate { order: Order::One, divisor: 1, bits_per_value: 0.0 };
+    Some(Estimate { exponents, integers, bits_per_value: 0.0 })
 }
 
 /// The exponents that give the smallest integers of `few` with the fewest exceptions, and of

@@ -145,6 +145,16 @@ pub(super) struct Estimate {
     pub(super) bits_per_value: f64,
 }
 
+impl Estimate {
+    /// Differences, divided by what divides all of them, unseen.
+    pub(super) fn of_steps(values: &[u64]) -> Estimate {
+        let steps = values.iter().zip(values.iter().skip(1));
+        let mut steps = steps.map(|(before, value)| value.wrapping_sub(*before));
+        let divisor = steps.find(|step| *step != 0).map_or(1, |s| s.cast_signed().unsigned_abs());
+        Estimate { order: Order::One, divisor, bits_per_value: 0.0 }
+    }
+}
+
 /// Compares the orders by samples: runs of neighbours for the differences, and for the values
 /// themselves samples that each come from all over a vector.
 pub(super) fn estimate(sample: &Sample, orders: &[Order]) -> Estimate {

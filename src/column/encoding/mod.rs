@@ -48,13 +48,23 @@ pub(crate) struct Policy {
     pub(crate) compression: bool,
     /// `pco` where it takes less than all others; slow.
     pub(crate) cold: bool,
+    /// Small blocks of numbers are encoded without comparing encodings: for what will soon be sealed
+    /// with its neighbours, and encoded anew, the comparison takes longer than anything else. Only
+    /// where `delta` is allowed.
+    pub(crate) quick: bool,
 }
 
 impl Policy {
     /// Columns that can be mapped.
-    pub(crate) const RAW: Policy = Policy { delta: false, compression: false, cold: false };
+    pub(crate) const RAW: Policy =
+        Policy { delta: false, compression: false, cold: false, quick: false };
     /// Everything that is decoded fast.
-    pub(crate) const FAST: Policy = Policy { delta: true, compression: true, cold: false };
+    pub(crate) const FAST: Policy = Policy { delta: true, compression: true, ..Policy::RAW };
+
+    /// The same for what will be encoded anew when there is more of it.
+    pub(crate) fn for_now(self) -> Policy {
+        Policy { quick: self.delta && !self.cold, ..self }
+    }
 }
 
 impl EncodingId {

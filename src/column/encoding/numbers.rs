@@ -19,6 +19,10 @@ pub(crate) enum Number {
     Float,
 }
 
+/// Blocks of fewer rows are encoded without a comparison where that is wished. In larger ones it is
+/// a small part of the work, and what is sealed with so many rows stays as it is.
+const QUICK_ROWS: usize = 1_024;
+
 /// What a block of fewer bytes saves is not worth the time of decoding it.
 const RAW_BITS: f64 = 62.0;
 
@@ -133,6 +137,14 @@ impl Encoder {
             integer::encode(words, Order::One, 1, &mut self.scratch, out);
             return EncodingId::Delta;
         }
+        if self.policy.quick && words.len() < QUICK_ROWS {
+            let choice = self.choose_quickly(words);
+            #[cfg(feature = "bench")]
+            {
+                self.last = choice;
+            }
+            return self.encode_or_copy(choice, words, out);
+        }
         let sample = Sample::of(words);
         let (choice, bits) =
             if self.policy.delta { self.choose(&sample) } else { (Choice::Raw, 64.0) };
@@ -140,7 +152,6 @@ impl Encoder {
         {
             self.last = choice;
         }
-        let start = out.len();
         let raw_len = words.len() * 8;
         if self.policy.compression
             // Four values and their codes are hardly less than what takes as few bits as this.
@@ -157,12 +168,32 @@ impl Encoder {
                 return EncodingId::Dictionary;
             }
         }
+        self.encode_or_copy(choice, words, out)
+    }
+
+    /// Appends the words as chosen, or as they are if that takes less.
+    fn encode_or_copy(&mut self, choice: Choice, words: &[u64], out: &mut Vec<u8>) -> EncodingId {
+        let start = out.len();
         let encoding = self.encode_as(choice, words, out);
-        if out.len() - start < raw_len {
+        if out.len() - start < words.len() * 8 {
             return encoding;
         }
         out.truncate(start);
         append_raw(words, out)
+    }
+
+    /// What suits most columns: differences, of doubles those of their decimals where they are some.
+    fn choose_quickly(&mut self, words: &[u64]) -> Choice {
+        match self.number {
+            Number::Int => Choice::Integer(integer::Estimate::of_steps(words)),
+            Number::Float => match alp::guess(words, self.exponents) {
+                Some(found) => {
+                    self.exponents = Some(found.exponents);
+                    Choice::Alp(found)
+                }
+                None => Choice::Ordered,
+            },
+        }
     }
 
     /// The encoding that takes fewest bits of the sample.

@@ -56,20 +56,25 @@ fn plan(words: &[u64]) -> Plan {
     let [from_min, from_center] = simd::widths(words, min, center);
     let count = words.len() as u64;
     let cheapest = |widths: &[u16; 65]| {
+        // Words to spare, beyond the longest, are never cheaper than none.
+        let longest = (0_u32..65).zip(widths).rev().find(|(_, words)| **words > 0);
+        let longest = longest.map_or(0, |(width, _)| width);
+        let used = widths.get(..=longest as usize).unwrap_or_default();
         let mut best = (u64::MAX, 0, 0);
         let mut outliers = 0_u64;
-        let mut longest = None;
-        for (width, words) in (0_u32..65).zip(widths).rev() {
+        for (width, words) in (0..=longest).rev().zip(used.iter().rev()) {
             // Here `outliers` words need more than `width` bits.
-            let outlier_bytes = longest.map_or(0, |longest: u32| (longest - width) / 8 + 1);
-            let bits = count * u64::from(width) + outliers * (16 + 8 * u64::from(outlier_bytes));
+            let outlier_bytes = if outliers == 0 { 0 } else { (longest - width) / 8 + 1 };
+            let apart = outliers * (16 + 8 * u64::from(outlier_bytes));
+            if apart >= best.0 {
+                // In fewer bits there are no fewer outliers, and they are no shorter.
+                break;
+            }
+            let bits = count * u64::from(width) + apart;
             if bits < best.0 {
                 best = (bits, width, outliers);
             }
             outliers += u64::from(*words);
-            if *words > 0 && longest.is_none() {
-                longest = Some(width);
-            }
         }
         best
     };
