@@ -273,6 +273,25 @@ pub enum SynaError {
         /// Number of values.
         values: usize,
     },
+    /// A frame would have more cells than one may have.
+    #[error(
+        "a frame of {rows} rows and {columns} keys has more than {max} cells: take a longer step, a \
+         shorter range or fewer keys"
+    )]
+    FrameTooLarge {
+        /// Rows asked for.
+        rows: u64,
+        /// Keys asked for.
+        columns: u64,
+        /// Cells at most.
+        max: u64,
+    },
+    /// A key is named twice where each may be named once.
+    #[error("key {key:?} is named twice")]
+    DuplicateKey {
+        /// The key.
+        key: String,
+    },
     /// The key has no point (it never had one, or it was deleted).
     #[error("there is no key {key:?}")]
     KeyNotFound {

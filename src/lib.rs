@@ -84,8 +84,9 @@ mod sync;
 pub use atom::{Atom, AtomKind, Point};
 pub use config::{Create, DbConfig, Durability};
 pub use db::{
-    Appended, Batch, Change, Cursor, EncodingUse, FollowFrom, FollowedCommit, Follower, History,
-    HistoryStream, Series, Snapshot, Stats, SynaDB, Values,
+    Appended, Batch, Change, Cursor, EncodingUse, FollowFrom, FollowedCommit, Follower, Frame,
+    FrameTensor, History, HistoryStream, Scan, ScanColumn, ScanStream, Series, Snapshot, Stats,
+    SynaDB, Values,
 };
 pub use error::{CellFault, Result, SharedIo, SynaError};
 pub use ingest::{WriteOptions, Written};
@@ -95,7 +96,7 @@ pub use maintenance::{
     VerifyReport, salvage, salvage_storage, salvage_with,
 };
 pub use materialize::{AsType, Explain, ExplainColumn, OnMismatch, Order, Tensor, TensorNumber};
-pub use query::{Aggregate, Downsample, Every, HistoryStats, Number};
+pub use query::{Aggregate, Align, Downsample, Every, Fill, HistoryStats, Number};
 pub use registry::{
     close_db, open_db, open_db_read_only, open_db_read_only_with, open_db_with, with_db,
 };

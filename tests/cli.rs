@@ -244,6 +244,42 @@ fn info_describes_the_file_and_its_keys() {
 }
 
 #[test]
+fn frame_puts_keys_side_by_side() {
+    let folder = Folder::new();
+    let db = SynaDB::new(folder.path("db.syna")).unwrap();
+    for (key, second, value) in [("a", 0, 1.0), ("a", 60, 2.0), ("b", 30, 5.0)] {
+        db.append_at(key, second * 1_000_000, value).unwrap();
+    }
+    db.append_at("c", 0, "text").unwrap();
+    db.append_at("c", 30_000_000, 7_i64).unwrap();
+    db.close().unwrap();
+    let csv =
+        |args: &[&str]| folder.ok(&[&["frame", "db.syna", "--format", "csv"][..], args].concat());
+    let rows = "timestamp,a,b\n\
+                1970-01-01T00:00:00Z,1.0,\n\
+                1970-01-01T00:00:30Z,1.0,5.0\n\
+                1970-01-01T00:01:00Z,2.0,5.0\n";
+    assert_eq!(csv(&["a", "b"]), rows);
+    assert_eq!(csv(&["[ab]"]), rows);
+    let every = csv(&["b", "a", "--every", "1m", "--tolerance", "20s", "--fill", "-1"]);
+    let rows = "timestamp,b,a\n\
+                1970-01-01T00:00:00Z,-1.0,1.0\n\
+                1970-01-01T00:01:00Z,-1.0,2.0\n";
+    assert_eq!(every, rows);
+    let mixed = csv(&["c", "--since", "0", "--until", "40000000", "--every", "20s"]);
+    let rows = "timestamp,c\n\
+                1970-01-01T00:00:00Z,text\n\
+                1970-01-01T00:00:20Z,text\n";
+    assert_eq!(mixed, rows);
+    let ahead = csv(&["b", "--align", "forward", "--every", "30s"]);
+    assert_eq!(ahead, "timestamp,b\n1970-01-01T00:00:30Z,5.0\n");
+    folder.fails(1, &["frame", "db.syna", "a", "nothing*"]);
+    folder.fails(1, &["frame", "db.syna", "a", "[ab]"]);
+    folder.fails(1, &["frame", "db.syna", "c", "--fill", "0"]);
+    folder.fails(2, &["frame", "db.syna", "a", "--every", "1m", "--since", "0"]);
+}
+
+#[test]
 fn a_key_that_looks_like_a_pattern_is_found_by_its_name() {
     let folder = Folder::new();
     for (key, value) in [("a*", "1"), ("ab", "2")] {

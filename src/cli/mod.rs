@@ -12,6 +12,7 @@ mod compact;
 mod error;
 mod export;
 mod follow;
+mod frame;
 mod get;
 mod history;
 mod import;
@@ -69,6 +70,7 @@ enum Command {
     Info(info::Args),
     Import(import::Args),
     Export(export::Args),
+    Frame(frame::Args),
     Follow(follow::Args),
     Verify(verify::Args),
     Salvage(salvage::Args),
@@ -144,6 +146,7 @@ impl Command {
             Command::Info(args) => info::run(args, streams),
             Command::Import(args) => import::run(args, streams),
             Command::Export(args) => export::run(args, streams),
+            Command::Frame(args) => frame::run(args, streams),
             Command::Follow(args) => follow::run(args, streams),
             Command::Verify(args) => verify::run(args, streams),
             Command::Salvage(args) => salvage::run(args, streams),
@@ -219,6 +222,9 @@ mod tests {
             &["import", "f", "x.csv", "--time", "t", "--batch-rows", "0"],
             &["put", "f", "k", "1", "--type", "complex"],
             &["export", "f", "--format", "table"],
+            &["frame", "f"],
+            &["frame", "f", "k", "--align", "sideways"],
+            &["frame", "f", "k", "--every", "0s"],
             &["retain", "f"],
             &["retain", "f", "*=first:3"],
             &["follow", "f", "--from", "yesterday"],

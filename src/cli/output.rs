@@ -158,7 +158,7 @@ pub(crate) fn printable(text: &str) -> String {
 
 /// Prints rows of the same columns one after the other.
 pub(crate) struct Rows<'a> {
-    columns: &'static [&'static str],
+    columns: &'a [&'a str],
     sink: Sink<'a>,
 }
 
@@ -173,7 +173,7 @@ impl<'a> Rows<'a> {
     pub(crate) fn new(
         out: &'a mut dyn Write,
         format: Format,
-        columns: &'static [&'static str],
+        columns: &'a [&'a str],
     ) -> io::Result<Self> {
         let sink = match format {
             Format::Table => Sink::Table { out, ahead: Vec::new(), layout: None },

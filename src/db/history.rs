@@ -6,19 +6,19 @@ use std::sync::{Arc, OnceLock};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, TimestampMicrosecondType};
-use arrow_array::{ArrayRef, RecordBatch, UInt64Array};
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_buffer::ScalarBuffer;
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::SchemaRef;
 
 use crate::atom::AtomKind;
 use crate::error::{Result, SynaError};
-use crate::index::Part;
+use crate::index::{KeyId, KeySlot, Part};
 use crate::materialize::cache::Column;
 use crate::materialize::pool::PoolBuf;
-use crate::materialize::schema::ValueType;
+use crate::materialize::schema::{ValueType, arrow_error};
 use crate::materialize::{
     AsType, Batches, Explain, How, KeyReader, Kinds, OnMismatch, Order, Piece, Tensor, explain,
-    pieces, plan_batches, push_rows,
+    pieces, plan_batches, push_rows, time_order,
 };
 use crate::query::{self, Aggregate, Downsample, Every, HistoryStats};
 
@@ -90,6 +90,36 @@ pub(super) struct Selected {
     pub(super) rows: Vec<Range<u64>>,
 }
 
+/// How keys are read as of a commit.
+impl Pinned {
+    /// Reads the columns of a key.
+    pub(super) fn reader(&self, db: &SynaDB, id: KeyId, key: &str) -> KeyReader {
+        KeyReader {
+            shared: Arc::clone(&db.open.core.materializer),
+            log: Arc::clone(&self.generation.log),
+            generation: self.generation.number,
+            id,
+            key: Arc::from(key),
+            decode_raw: false,
+        }
+    }
+
+    /// Where the live rows of a key lie; of those whose times are known to lie outside of `times`
+    /// nothing is read.
+    pub(super) fn parts(
+        &self,
+        reader: &KeyReader,
+        slot: &KeySlot,
+        times: Option<&Range<i64>>,
+    ) -> Result<Vec<Part>> {
+        let mut view = slot.view(self.commit_end(), |version| version.live_from..version.rows);
+        if let Some(times) = times {
+            view.cut_times(times);
+        }
+        view.into_parts(&reader.log, &reader.key)
+    }
+}
+
 impl fmt::Debug for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("History")
@@ -110,14 +140,7 @@ impl History {
         if version.len() == 0 {
             return Err(absent());
         }
-        let reader = KeyReader {
-            shared: Arc::clone(&db.open.core.materializer),
-            log: Arc::clone(&generation.log),
-            generation: generation.number,
-            id,
-            key: Arc::from(key),
-            decode_raw: false,
-        };
+        let reader = pinned.reader(&db, id, key);
         let asked = Asked {
             times: None,
             rows: 0..u64::MAX,
@@ -522,8 +545,7 @@ impl History {
         let generation = &self.pinned.generation;
         let absent = || SynaError::KeyNotFound { key: self.key().to_owned() };
         let slot = generation.index.slot(reader.id).ok_or_else(absent)?;
-        let view = slot.view(self.pinned.commit_end(), |v| v.live_from..v.rows);
-        let parts = view.into_parts(&reader.log, &reader.key)?;
+        let parts = self.pinned.parts(reader, slot, None)?;
         let kinds = reader.kinds(&parts, &self.live)?;
         let values = ValueType::of(asked.as_type, &kinds);
         let row = |place: u64| self.live.start.saturating_add(place).min(self.live.end);
@@ -548,6 +570,46 @@ impl History {
     }
 }
 
+/// What a frame asks of the history of one key.
+impl History {
+    /// The type of the values.
+    pub(super) fn value_type(&self) -> Result<ValueType> {
+        match self.known_kinds() {
+            Some(kinds) => Ok(ValueType::of(self.asked.as_type, &kinds)),
+            None => Ok(self.selected()?.values),
+        }
+    }
+
+    /// Number of live points.
+    pub(super) fn live_len(&self) -> u64 {
+        self.live.end - self.live.start
+    }
+
+    /// The least and the greatest timestamp of what is asked for.
+    pub(super) fn extent(&self) -> Result<Option<(i64, i64)>> {
+        let selected = self.selected()?;
+        self.reader.extent(&pieces(&selected.parts, &selected.rows))
+    }
+
+    /// The greatest timestamp of what is asked for before some times, and the least one after
+    /// them.
+    pub(super) fn neighbours(&self, times: &Range<i64>) -> Result<(Option<i64>, Option<i64>)> {
+        let selected = self.selected()?;
+        self.reader.neighbours(&pieces(&selected.parts, &selected.rows), times)
+    }
+
+    /// These rows of an array of the key's values, see [`KeyReader::taken`].
+    pub(super) fn gathered(
+        &self,
+        array: &ArrayRef,
+        column: Column,
+        rows: &[u64],
+        fill: Option<u64>,
+    ) -> Result<ArrayRef> {
+        self.reader.taken(array, column, rows, fill)
+    }
+}
+
 /// The last `count` of some rows.
 fn last_rows(mut rows: Vec<Range<u64>>, count: u64) -> Vec<Range<u64>> {
     let mut surplus: u64 = rows.iter().map(|r| r.end - r.start).sum::<u64>().saturating_sub(count);
@@ -567,11 +629,6 @@ fn last_rows(mut rows: Vec<Range<u64>>, count: u64) -> Vec<Range<u64>> {
 
 fn batch_of(schema: SchemaRef, timestamps: ArrayRef, values: ArrayRef) -> Result<RecordBatch> {
     RecordBatch::try_new(schema, vec![timestamps, values]).map_err(arrow_error)
-}
-
-/// Arrays made here fit their schema: a failure is a bug of ours, told as an error all the same.
-fn arrow_error(error: ArrowError) -> SynaError {
-    SynaError::Serialization { operation: "encoded as Arrow", what: error.to_string() }
 }
 
 impl Selected {
@@ -607,33 +664,10 @@ impl Selected {
         if order == Order::Append || reader.is_sorted(&pieces)? {
             return Ok(batch);
         }
-        in_time_order(reader, &batch, self.values)
+        let by_time = time_order(batch.column(0), [batch.num_rows()])?;
+        let timestamps = reader.taken(batch.column(0), Column::Timestamps, &by_time, None)?;
+        let values = Column::Values(self.values);
+        let values = reader.taken(batch.column(1), values, &by_time, None)?;
+        batch_of(batch.schema(), timestamps, values)
     }
-}
-
-/// The rows of a batch by timestamp, equal ones in their order.
-fn in_time_order(
-    reader: &KeyReader,
-    batch: &RecordBatch,
-    values: ValueType,
-) -> Result<RecordBatch> {
-    let stamps = batch.column(0).as_primitive::<TimestampMicrosecondType>().values();
-    let bytes = stamps.len() as u64 * 16;
-    let mut by_time: Vec<(i64, u64)> = Vec::new();
-    by_time.try_reserve_exact(stamps.len()).map_err(|_| SynaError::OutOfMemory { bytes })?;
-    by_time.extend(stamps.iter().copied().zip(0..));
-    // The row is part of the key, so an unstable sort keeps equal stamps in their order.
-    by_time.sort_unstable();
-    let mut columns = Vec::with_capacity(2);
-    for (array, column) in batch.columns().iter().zip([Column::Timestamps, Column::Values(values)])
-    {
-        columns.push(match reader.gathered(array, column, &by_time)? {
-            Some(array) => array,
-            None => {
-                let rows: UInt64Array = by_time.iter().map(|(_, row)| *row).collect();
-                arrow_select::take::take(array, &rows, None).map_err(arrow_error)?
-            }
-        });
-    }
-    RecordBatch::try_new(batch.schema(), columns).map_err(arrow_error)
 }

@@ -3,6 +3,7 @@
 mod batch;
 mod core;
 mod follow;
+mod frame;
 mod history;
 mod ingest;
 mod keeper;
@@ -11,6 +12,7 @@ mod opens;
 mod read;
 mod reader_side;
 mod run;
+mod scan;
 mod series;
 mod snapshot;
 mod stats;
@@ -24,6 +26,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use arrow_array::RecordBatch;
+
 use crate::atom::{Atom, AtomKind, Point};
 use crate::config::{DbConfig, Durability};
 use crate::error::{Result, SynaError};
@@ -35,7 +39,9 @@ use crate::storage::{FileIdentity, FileStorage, MemoryStorage, Storage};
 
 pub use batch::Batch;
 pub use follow::{Appended, Change, Cursor, FollowFrom, FollowedCommit, Follower};
+pub use frame::{Frame, FrameTensor};
 pub use history::History;
+pub use scan::{Scan, ScanColumn, ScanStream};
 pub use series::Series;
 pub use snapshot::Snapshot;
 pub use stats::{EncodingUse, Stats};
@@ -466,6 +472,18 @@ impl SynaDB {
         self.reading()?.pinned().view().latest(&glob)
     }
 
+    /// As [`SynaDB::latest`], as one Arrow batch: `key`, `Dictionary(Int32, Utf8)`; `timestamp`,
+    /// `Timestamp(Microsecond, "UTC")`; `value`, nullable, whose type is that which
+    /// [`History`]'s table gives for the kinds of these points alone. Histories are not read.
+    ///
+    /// # Errors
+    ///
+    /// As [`SynaDB::latest`]; `BatchTooLarge` if the names of the keys have more than 2^31 - 1
+    /// bytes, `ColumnTooLarge` if their texts or byte strings do.
+    pub fn latest_batch(&self, pattern: &str) -> Result<RecordBatch> {
+        scan::latest_batch(self, &self.reading()?.pinned(), pattern)
+    }
+
     /// The kinds that occur in the live history of a key. Cost: reads the history.
     ///
     /// # Errors
@@ -545,6 +563,43 @@ impl SynaDB {
     pub fn history(&self, key: &str) -> Result<History> {
         let pinned = self.reading()?.pinned();
         History::new(self.clone(), Arc::new(pinned), key)
+    }
+
+    /// The live points of all keys that match a pattern (as [`SynaDB::keys_matching`]), as of the
+    /// newest commit, to be read as Arrow arrays: `key`, `timestamp`, `value`. It keeps seeing that
+    /// commit, whatever is appended, deleted or rewritten meanwhile. Cost: all keys.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidPattern`; `BatchTooLarge` if the names of the keys have more than 2^31 - 1 bytes;
+    /// `Closed`, `ForkedHandle`. That no key matches is not an error.
+    pub fn scan(&self, pattern: &str) -> Result<Scan> {
+        let pinned = self.reading()?.pinned();
+        Scan::new(self.clone(), Arc::new(pinned), pattern)
+    }
+
+    /// The histories of these keys side by side, aligned on time, as of the newest commit: a column
+    /// for each key, in this order. It keeps seeing that commit. Keys are taken as they are spelled.
+    ///
+    /// # Errors
+    ///
+    /// `KeyNotFound` with the first key that is absent; `DuplicateKey`; `InvalidOption` if there is
+    /// no key; `Closed`, `ForkedHandle`.
+    pub fn frame<K: AsRef<str>>(&self, keys: impl IntoIterator<Item = K>) -> Result<Frame> {
+        let pinned = self.reading()?.pinned();
+        Frame::new(self.clone(), Arc::new(pinned), keys)
+    }
+
+    /// As [`SynaDB::frame`] for all live keys that match a pattern (as
+    /// [`SynaDB::keys_matching`]), in bytewise order.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidPattern`; `KeyNotFound` with the pattern if no key matches; `Closed`,
+    /// `ForkedHandle`.
+    pub fn frame_matching(&self, pattern: &str) -> Result<Frame> {
+        let pinned = self.reading()?.pinned();
+        Frame::matching(self.clone(), Arc::new(pinned), pattern)
     }
 
     /// The doubles among the live points of a key, in append order, as a tensor of its own: a copy

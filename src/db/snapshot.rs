@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
+
 use crate::atom::{Atom, AtomKind, Point};
 use crate::error::Result;
 use crate::index::Glob;
@@ -10,8 +12,10 @@ use crate::materialize::Tensor;
 
 use super::SynaDB;
 use super::core::Pinned;
+use super::frame::Frame;
 use super::history::History;
 use super::read::View;
+use super::scan::{self, Scan};
 
 /// The database as of one commit. All that is read through it agrees and never changes, whatever is
 /// appended, deleted or rewritten meanwhile.
@@ -129,6 +133,16 @@ impl Snapshot {
         self.view()?.latest(&Glob::new(pattern)?)
     }
 
+    /// As [`Snapshot::latest`], as one batch, see [`SynaDB::latest_batch`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SynaDB::latest_batch`].
+    pub fn latest_batch(&self, pattern: &str) -> Result<RecordBatch> {
+        self.view()?;
+        scan::latest_batch(&self.db, &self.pinned, pattern)
+    }
+
     /// The kinds that occur in the live history of a key.
     ///
     /// # Errors
@@ -147,6 +161,36 @@ impl Snapshot {
     pub fn history(&self, key: &str) -> Result<History> {
         self.view()?;
         History::new(self.db.clone(), Arc::clone(&self.pinned), key)
+    }
+
+    /// The histories of all keys that match as of this commit, as [`SynaDB::scan`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SynaDB::scan`].
+    pub fn scan(&self, pattern: &str) -> Result<Scan> {
+        self.view()?;
+        Scan::new(self.db.clone(), Arc::clone(&self.pinned), pattern)
+    }
+
+    /// The histories of these keys side by side as of this commit, as [`SynaDB::frame`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SynaDB::frame`].
+    pub fn frame<K: AsRef<str>>(&self, keys: impl IntoIterator<Item = K>) -> Result<Frame> {
+        self.view()?;
+        Frame::new(self.db.clone(), Arc::clone(&self.pinned), keys)
+    }
+
+    /// As [`Snapshot::frame`] for all keys that match, as [`SynaDB::frame_matching`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SynaDB::frame_matching`].
+    pub fn frame_matching(&self, pattern: &str) -> Result<Frame> {
+        self.view()?;
+        Frame::matching(self.db.clone(), Arc::clone(&self.pinned), pattern)
     }
 
     /// The doubles among the points as a tensor, as [`SynaDB::get_history_tensor`].

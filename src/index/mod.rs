@@ -31,7 +31,7 @@ pub(crate) use replay::{Replay, ReplayStep, segment_of};
 pub(crate) use seal::{CHUNK_ROWS_KEPT, SEAL_ROWS_MIN, Seal, stays_in_tail};
 pub(crate) use snapshots::Pin;
 pub(crate) use version::Latest;
-pub(crate) use view::{HistoryView, Part, Place, load_chunk_once, point_of_latest};
+pub(crate) use view::{HeldPoints, HistoryView, Part, Place, load_chunk_once, point_of_latest};
 pub(crate) use writer::{IndexWriter, latest_of_point};
 
 use history::Slots;

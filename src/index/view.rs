@@ -198,6 +198,14 @@ impl HistoryView {
         &self.tail
     }
 
+    /// Leaves out stretches in the log none of whose timestamps lies in `times`: a view that is
+    /// made into parts need not have all of its rows.
+    pub(crate) fn cut_times(&mut self, times: &Range<i64>) {
+        self.segments.retain(|segment| {
+            segment.timestamp_max >= times.start && segment.timestamp_min < times.end
+        });
+    }
+
     /// The rows by where they lie, oldest first; the headers of their chunks are read.
     pub(crate) fn into_parts(self, log: &LogFile, key: &str) -> Result<Vec<Part>> {
         let mut parts = Vec::with_capacity(self.segments.len() + 1);

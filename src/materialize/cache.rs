@@ -5,16 +5,22 @@
 //! answers a read by a slice. The least recently used runs go when there are more bytes than
 //! allowed. A run that somebody else holds, too, stays in memory after it went: then it is the
 //! holder's, and no longer counted here.
+//!
+//! A pack is an array of rows of several keys, one after the other, as scans hand them out. It is
+//! found by exactly the rows it holds; otherwise it lives and goes as runs do.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef};
+use arrow_schema::DataType;
 use parking_lot::Mutex;
 
+use crate::column::ZoneMap;
 use crate::index::KeyId;
 
-use super::schema::ValueType;
+use super::schema::{ValueType, are_floats, timestamp_type};
 
 /// A column of a key's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,11 +30,30 @@ pub(crate) enum Column {
     Values(ValueType),
 }
 
+impl Column {
+    pub(crate) fn data_type(self) -> DataType {
+        match self {
+            Column::Timestamps => timestamp_type(),
+            Column::Values(values) => values.data_type(),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct RunKey {
     pub(crate) generation: u64,
     pub(crate) key: KeyId,
     pub(crate) column: Column,
+}
+
+/// Which rows of which keys, in this order.
+pub(crate) type PackRows = Arc<[(KeyId, Range<u64>)]>;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct PackKey {
+    pub(crate) generation: u64,
+    pub(crate) column: Column,
+    pub(crate) rows: PackRows,
 }
 
 /// Which kinds the live rows of a key hold.
@@ -40,6 +65,26 @@ pub(crate) struct Kinds {
     pub(crate) ints_are_floats: bool,
 }
 
+impl Kinds {
+    /// Those of no rows.
+    pub(crate) const NONE: Kinds = Kinds { counts: [0; 5], ints_are_floats: true };
+
+    /// These, and those of the rows of a zone map.
+    pub(crate) fn with(mut self, zone: &ZoneMap) -> Kinds {
+        let ints_are_floats = are_floats(zone.int.min, zone.int.max);
+        self.add(&Kinds { counts: zone.counts, ints_are_floats });
+        self
+    }
+
+    /// Adds those of other rows.
+    pub(crate) fn add(&mut self, other: &Kinds) {
+        for (total, count) in self.counts.iter_mut().zip(other.counts) {
+            *total = total.saturating_add(count);
+        }
+        self.ints_are_floats &= other.ints_are_floats;
+    }
+}
+
 #[derive(Debug)]
 struct Run {
     end: u64,
@@ -48,13 +93,29 @@ struct Run {
     used: u64,
 }
 
+#[derive(Debug)]
+struct Pack {
+    array: ArrayRef,
+    bytes: usize,
+    used: u64,
+}
+
+/// What is kept.
+#[derive(Debug, Clone)]
+enum Kept {
+    /// The run of a column that begins at this row.
+    Run(RunKey, u64),
+    Pack(PackKey),
+}
+
 #[derive(Debug, Default)]
 struct Runs {
     /// By first row. No run lies within another one, so that the last one that begins at or before
     /// a row is also the one that reaches furthest of these.
     by_key: HashMap<RunKey, BTreeMap<u64, Run>, foldhash::fast::RandomState>,
+    packs: HashMap<PackKey, Pack, foldhash::fast::RandomState>,
     /// By when they were used last.
-    by_use: BTreeMap<u64, (RunKey, u64)>,
+    by_use: BTreeMap<u64, Kept>,
     bytes: usize,
     clock: u64,
     hits: u64,
@@ -124,14 +185,46 @@ impl ColumnCache {
         runs.clock += 1;
         let used = runs.clock;
         runs.bytes += bytes;
-        runs.by_use.insert(used, (key, first));
+        runs.by_use.insert(used, Kept::Run(key, first));
         runs.by_key.entry(key).or_default().insert(first, Run { end, array, bytes, used });
-        while runs.bytes > self.bytes_max {
-            let Some((_, (key, first))) = runs.by_use.first_key_value() else { break };
-            let (key, first) = (*key, *first);
-            gone.extend(runs.remove(key, first));
-        }
+        runs.make_room(self.bytes_max, &mut gone);
         // Freed without the lock.
+        drop(runs);
+        drop(gone);
+    }
+
+    /// The array of exactly these rows.
+    pub(crate) fn get_pack(&self, key: &PackKey) -> Option<ArrayRef> {
+        let mut runs = self.runs.lock();
+        let found = runs.find_pack(key);
+        *(if found.is_some() { &mut runs.hits } else { &mut runs.misses }) += 1;
+        found
+    }
+
+    /// Whether [`ColumnCache::get_pack`] would give something. Does not count as use.
+    pub(crate) fn holds_pack(&self, key: &PackKey) -> bool {
+        self.runs.lock().packs.contains_key(key)
+    }
+
+    /// Keeps an array of these rows.
+    pub(crate) fn insert_pack(&self, key: PackKey, array: ArrayRef) {
+        let places = key.rows.len().saturating_mul(size_of::<(KeyId, Range<u64>)>());
+        let bytes = array.get_array_memory_size().saturating_add(RUN_BYTES).saturating_add(places);
+        if bytes > self.bytes_max || array.is_empty() {
+            return;
+        }
+        let mut gone = Vec::new();
+        let mut runs = self.runs.lock();
+        if runs.packs.contains_key(&key) {
+            // Somebody else read the same at the same time.
+            return;
+        }
+        runs.clock += 1;
+        let used = runs.clock;
+        runs.bytes += bytes;
+        runs.by_use.insert(used, Kept::Pack(key.clone()));
+        runs.packs.insert(key, Pack { array, bytes, used });
+        runs.make_room(self.bytes_max, &mut gone);
         drop(runs);
         drop(gone);
     }
@@ -188,8 +281,36 @@ impl Runs {
         let used = std::mem::replace(&mut run.used, clock);
         let array = ArrayRef::clone(&run.array);
         self.by_use.remove(&used);
-        self.by_use.insert(clock, (key, first));
+        self.by_use.insert(clock, Kept::Run(key, first));
         Some((first, array))
+    }
+
+    fn find_pack(&mut self, key: &PackKey) -> Option<ArrayRef> {
+        let pack = self.packs.get_mut(key)?;
+        self.clock += 1;
+        let used = std::mem::replace(&mut pack.used, self.clock);
+        let array = ArrayRef::clone(&pack.array);
+        let kept = self.by_use.remove(&used)?;
+        self.by_use.insert(self.clock, kept);
+        Some(array)
+    }
+
+    /// Lets the least recently used go until what is left has so many bytes.
+    fn make_room(&mut self, bytes_max: usize, gone: &mut Vec<ArrayRef>) {
+        while self.bytes > bytes_max {
+            let Some((_, kept)) = self.by_use.first_key_value() else { break };
+            match kept.clone() {
+                Kept::Run(key, first) => gone.extend(self.remove(key, first)),
+                Kept::Pack(key) => gone.extend(self.remove_pack(&key)),
+            }
+        }
+    }
+
+    fn remove_pack(&mut self, key: &PackKey) -> Option<ArrayRef> {
+        let pack = self.packs.remove(key)?;
+        self.by_use.remove(&pack.used);
+        self.bytes -= pack.bytes;
+        Some(pack.array)
     }
 
     fn remove(&mut self, key: RunKey, first: u64) -> Option<ArrayRef> {
@@ -240,6 +361,29 @@ mod tests {
         cache.insert(key(1), 100, run(100..300));
         assert!(cache.get(key(1), &(150..250)).is_some());
         assert!(cache.bytes() <= bytes, "runs within the new one went");
+    }
+
+    #[test]
+    fn packs_are_found_by_their_rows_and_go_as_runs_do() {
+        let pack = |rows: &[(KeyId, Range<u64>)]| PackKey {
+            generation: 1,
+            column: Column::Timestamps,
+            rows: rows.into(),
+        };
+        let bytes = run(0..1000).get_array_memory_size() + 2 * RUN_BYTES;
+        let cache = ColumnCache::new(2 * bytes);
+        let (a, b) = (pack(&[(1, 0..400), (2, 0..600)]), pack(&[(1, 0..400), (2, 0..599)]));
+        cache.insert_pack(a.clone(), run(0..1000));
+        assert!(cache.holds_pack(&a) && !cache.holds_pack(&b));
+        cache.insert_pack(b.clone(), run(0..1000));
+        assert!(cache.get_pack(&a).is_some());
+        cache.insert(key(3), 0, run(0..1000));
+        assert!(cache.get_pack(&b).is_none(), "the least recently used");
+        assert!(cache.get_pack(&a).is_some());
+        assert_eq!(cache.hits_and_misses(), (2, 1));
+        cache.clear();
+        assert!(!cache.holds_pack(&a));
+        assert_eq!(cache.bytes(), 0);
     }
 
     #[test]

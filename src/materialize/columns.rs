@@ -147,16 +147,8 @@ impl KeyReader {
         if chunk.is_raw(role, blocks) && !self.decode_raw { How::Copied } else { How::Decoded }
     }
 
-    /// Counts bytes of a column by how they were had.
     pub(crate) fn account(&self, how: How, bytes: u64) {
-        let counters = &self.shared.counters;
-        let counter = match how {
-            How::Mapped => &counters.mapped,
-            How::Cached => &counters.cached,
-            How::Decoded => &counters.decoded,
-            How::Copied => &counters.copied,
-        };
-        counter.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
+        self.shared.account(how, bytes);
     }
 
     /// The map of the chunk if a column of these rows can be taken from it.

@@ -16,12 +16,12 @@ use crate::index::{LoadedChunk, Part, Place};
 
 use super::cache::Column;
 use super::columns::{How, KeyReader, array_of_numbers, blocks_of, bytes_of_rows, direct_role};
-use super::each;
 use super::mapped::blob_array;
 use super::pool::PoolBuf;
 use super::rows::{AnyRows, TextRows};
 use super::schema::{OnMismatch, ValueType, are_floats};
 use super::tensor::Tensor;
+use super::{Materializer, each};
 
 /// Some rows of a part.
 pub(crate) struct Piece<'a> {
@@ -41,6 +41,199 @@ impl Piece<'_> {
             _ => None,
         }
     }
+
+    /// The rows by the block they lie in.
+    pub(crate) fn steps(&self) -> Vec<Range<u64>> {
+        let Some(chunk) = self.chunk() else { return vec![self.rows.clone()] };
+        let first_row = self.part.first_row;
+        let (blocks, _) = blocks_of(chunk, &KeyReader::in_chunk(first_row, &self.rows));
+        let blocks = chunk.header().blocks.get(blocks).unwrap_or_default();
+        let step = |first: u32, rows: u32| {
+            let (first, rows) = (first_row + u64::from(first), u64::from(rows));
+            self.rows.start.max(first)..self.rows.end.min(first + rows)
+        };
+        blocks.iter().map(|block| step(block.first_row, block.rows)).collect()
+    }
+}
+
+/// Rows of one key on their way into an array, which rows of other keys may share.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) reader: &'a KeyReader,
+    pub(crate) pieces: &'a [Piece<'a>],
+}
+
+impl Source<'_> {
+    fn rows(&self) -> u64 {
+        self.pieces.iter().map(Piece::len).sum()
+    }
+}
+
+/// An array that was put together.
+pub(crate) struct Made {
+    pub(crate) array: ArrayRef,
+    /// No point was lost because it does not fit the type: the array may be kept.
+    pub(crate) is_exact: bool,
+}
+
+/// A column of the rows of all sources, one source after the other, in memory of its own.
+pub(crate) fn put_together(
+    shared: &Materializer,
+    sources: &[Source<'_>],
+    column: Column,
+    on_mismatch: OnMismatch,
+) -> Result<Made> {
+    let lost = Lost::new(on_mismatch);
+    let array = match column {
+        Column::Timestamps | Column::Values(ValueType::Float | ValueType::Int) => {
+            numbers(shared, sources, column, &lost)?
+        }
+        Column::Values(ValueType::Text | ValueType::Bytes) => {
+            blobs(shared, sources, column, &lost)?
+        }
+        Column::Values(ValueType::Struct) => any_rows(sources)?.into_struct()?,
+        Column::Values(ValueType::Union) => any_rows(sources)?.into_union()?,
+    };
+    Ok(Made { array, is_exact: !lost.any() })
+}
+
+/// Numbers or timestamps, put together block by block by several threads.
+fn numbers(
+    shared: &Materializer,
+    sources: &[Source<'_>],
+    column: Column,
+    lost: &Lost,
+) -> Result<ArrayRef> {
+    let rows: u64 = sources.iter().map(Source::rows).sum();
+    let len = byte_len(rows, 8)?;
+    let mut out = shared.pool.take(len)?;
+    let validities = Validities::default();
+    fill_numbers(sources, column, lost, out.as_mut_slice(), &validities)?;
+    let rows = len / 8;
+    let nulls = join_validities(validities.into_inner(), rows);
+    Ok(array_of_numbers(column, out.into_buffer(), 0, rows, nulls))
+}
+
+/// Writes the numbers of all sources to `out`, eight bytes each.
+fn fill_numbers(
+    sources: &[Source<'_>],
+    column: Column,
+    lost: &Lost,
+    out: &mut [u8],
+    validities: &Validities,
+) -> Result<()> {
+    let bytes = out.len() as u64;
+    let mut rest = out;
+    let mut tasks = Vec::new();
+    let mut at = 0;
+    for source in sources {
+        for piece in source.pieces {
+            for rows in piece.steps() {
+                let len = byte_len(rows.end - rows.start, 8)?;
+                let (out, behind) = rest.split_at_mut_checked(len).ok_or(no_memory(bytes))?;
+                rest = behind;
+                tasks.push((source.reader, piece, rows, at, out));
+                at += len / 8;
+            }
+        }
+    }
+    each(tasks, bytes, |(reader, piece, rows, at, out)| {
+        if let Some(valid) = reader.fill_step(piece, &rows, column, lost, out)?
+            && valid.count_set_bits() < valid.len()
+        {
+            validities.lock().push((at, valid));
+        }
+        Ok(())
+    })
+}
+
+/// Texts or bytes.
+fn blobs(
+    shared: &Materializer,
+    sources: &[Source<'_>],
+    column: Column,
+    lost: &Lost,
+) -> Result<ArrayRef> {
+    let texts = column == Column::Values(ValueType::Text);
+    let mut arrays: Vec<ArrayRef> = Vec::new();
+    for Source { reader, pieces } in sources {
+        for piece in *pieces {
+            let role = piece.chunk().and_then(|c| Some((c, direct_role(c.chunk_type(), column)?)));
+            let bytes = bytes_of_rows(piece.part, column, &piece.rows);
+            arrays.push(match role {
+                Some((chunk, role)) => {
+                    let first_row = piece.part.first_row;
+                    let how = reader.how(chunk, first_row, column, role, &piece.rows);
+                    reader.account(how.when_put_together(), bytes);
+                    reader.direct(chunk, first_row, column, role, &piece.rows)?
+                }
+                None => {
+                    reader.account(how_of_points(piece.part), bytes);
+                    reader.blobs_of_points(piece, column, lost)?
+                }
+            });
+        }
+    }
+    let rows: u64 = sources.iter().map(Source::rows).sum();
+    let parts: Vec<BlobParts<'_>> =
+        arrays.iter().map(|array| BlobParts::of(array, texts)).collect();
+    let bytes: u64 = parts.iter().map(|part| part.data.len() as u64).sum();
+    if bytes > BLOB_RUN_LEN_MAX {
+        return Err(SynaError::ColumnTooLarge {
+            key: first_key(sources),
+            bytes,
+            max: BLOB_RUN_LEN_MAX,
+        });
+    }
+    let rows_len = byte_len(rows, 1)?;
+    let mut offsets = shared.pool.take(byte_len(rows.saturating_add(1), 4)?)?;
+    let mut data = shared.pool.take(byte_len(bytes, 1)?)?;
+    let mut slots = offsets.as_mut_slice().as_chunks_mut::<4>().0.iter_mut();
+    let mut rest = data.as_mut_slice();
+    let mut base = 0_i32;
+    if let Some(first) = slots.next() {
+        *first = [0; 4];
+    }
+    let mut validities = Vec::new();
+    let mut at = 0;
+    for part in &parts {
+        let start = part.offsets.first().copied().unwrap_or(0);
+        for (offset, slot) in part.offsets.iter().skip(1).zip(slots.by_ref()) {
+            // Below the limit compared above.
+            *slot = offset.wrapping_sub(start).wrapping_add(base).to_le_bytes();
+        }
+        base = base.wrapping_add(part.offsets.last().map_or(0, |end| end.wrapping_sub(start)));
+        let (out, behind) = rest.split_at_mut_checked(part.data.len()).ok_or(no_memory(bytes))?;
+        out.copy_from_slice(part.data);
+        rest = behind;
+        let len = part.offsets.len().saturating_sub(1);
+        validities.extend(part.nulls.map(|nulls| (at, nulls.inner().clone())));
+        at += len;
+    }
+    let nulls = join_validities(validities, rows_len);
+    let offsets = ScalarBuffer::new(offsets.into_buffer(), 0, rows_len.saturating_add(1));
+    Ok(blob_array(offsets, data.into_buffer(), nulls, texts))
+}
+
+/// Values of any kinds, point by point.
+fn any_rows(sources: &[Source<'_>]) -> Result<AnyRows> {
+    let rows: u64 = sources.iter().map(Source::rows).sum();
+    let mut any = AnyRows::with_capacity(&first_key(sources), byte_len(rows, 1)?)?;
+    for Source { reader, pieces } in sources {
+        for piece in *pieces {
+            let bytes = bytes_of_rows(piece.part, Column::Values(ValueType::Struct), &piece.rows);
+            reader.account(how_of_points(piece.part), bytes);
+            reader.for_each_points(piece.part, &piece.rows, |_, points, range| {
+                range.into_iter().try_for_each(|row| any.push(points, row))
+            })?;
+        }
+    }
+    Ok(any)
+}
+
+/// The key that an error about all sources names.
+fn first_key(sources: &[Source<'_>]) -> String {
+    sources.first().map(|source| source.reader.key.to_string()).unwrap_or_default()
 }
 
 /// The rows of pieces that follow one another without a gap.
@@ -89,81 +282,14 @@ impl KeyReader {
             self.account(How::Cached, pieces.iter().map(bytes).sum());
             return Ok(array);
         }
-        let lost = Lost::new(on_mismatch);
-        let array = match column {
-            Column::Timestamps | Column::Values(ValueType::Float | ValueType::Int) => {
-                self.numbers(pieces, column, &lost)?
-            }
-            Column::Values(ValueType::Text | ValueType::Bytes) => {
-                self.blobs(pieces, column, &lost)?
-            }
-            Column::Values(ValueType::Struct) => self.any_rows(pieces)?.into_struct()?,
-            Column::Values(ValueType::Union) => self.any_rows(pieces)?.into_union()?,
-        };
+        let sources = [Source { reader: self, pieces }];
+        let made = put_together(&self.shared, &sources, column, on_mismatch)?;
         if let Some(rows) = span
-            && !lost.any()
+            && made.is_exact
         {
-            self.shared.cache.insert(key, rows.start, ArrayRef::clone(&array));
+            self.shared.cache.insert(key, rows.start, ArrayRef::clone(&made.array));
         }
-        Ok(array)
-    }
-
-    /// Numbers or timestamps of all pieces, put together block by block by several threads.
-    fn numbers(&self, pieces: &[Piece<'_>], column: Column, lost: &Lost) -> Result<ArrayRef> {
-        let rows: u64 = pieces.iter().map(Piece::len).sum();
-        let len = byte_len(rows, 8)?;
-        let mut out = self.shared.pool.take(len)?;
-        let validities = Validities::default();
-        self.fill_numbers(pieces, column, lost, out.as_mut_slice(), &validities)?;
-        let rows = len / 8;
-        let nulls = join_validities(validities.into_inner(), rows);
-        Ok(array_of_numbers(column, out.into_buffer(), 0, rows, nulls))
-    }
-
-    /// Writes the numbers of all pieces to `out`, eight bytes each.
-    fn fill_numbers(
-        &self,
-        pieces: &[Piece<'_>],
-        column: Column,
-        lost: &Lost,
-        out: &mut [u8],
-        validities: &Validities,
-    ) -> Result<()> {
-        let bytes = out.len() as u64;
-        let mut rest = out;
-        let mut tasks = Vec::new();
-        let mut at = 0;
-        for piece in pieces {
-            for rows in self.steps(piece) {
-                let len = byte_len(rows.end - rows.start, 8)?;
-                let (out, behind) = rest.split_at_mut_checked(len).ok_or(no_memory(bytes))?;
-                rest = behind;
-                tasks.push((piece, rows, at, out));
-                at += len / 8;
-            }
-        }
-        each(tasks, bytes, |(piece, rows, at, out)| {
-            if let Some(valid) = self.fill_step(piece, &rows, column, lost, out)?
-                && valid.count_set_bits() < valid.len()
-            {
-                validities.lock().push((at, valid));
-            }
-            Ok(())
-        })
-    }
-
-    /// The rows of a piece by the block they lie in.
-    fn steps(&self, piece: &Piece<'_>) -> Vec<Range<u64>> {
-        let Some(chunk) = piece.chunk() else { return vec![piece.rows.clone()] };
-        let first_row = piece.part.first_row;
-        let wanted = piece.rows.start - first_row..piece.rows.end - first_row;
-        let (blocks, _) = blocks_of(chunk, &wanted);
-        let blocks = chunk.header().blocks.get(blocks).unwrap_or_default();
-        let step = |first: u32, rows: u32| {
-            let (first, rows) = (first_row + u64::from(first), u64::from(rows));
-            piece.rows.start.max(first)..piece.rows.end.min(first + rows)
-        };
-        blocks.iter().map(|block| step(block.first_row, block.rows)).collect()
+        Ok(made.array)
     }
 
     /// Writes the numbers of some rows of one block, or of a part in memory; says which are valid
@@ -279,68 +405,6 @@ impl KeyReader {
         Ok((column != Column::Timestamps).then(|| valid.finish()))
     }
 
-    /// Texts or bytes of all pieces.
-    fn blobs(&self, pieces: &[Piece<'_>], column: Column, lost: &Lost) -> Result<ArrayRef> {
-        let texts = column == Column::Values(ValueType::Text);
-        let mut arrays: Vec<ArrayRef> = Vec::new();
-        for piece in pieces {
-            let role = piece.chunk().and_then(|c| Some((c, direct_role(c.chunk_type(), column)?)));
-            let bytes = bytes_of_rows(piece.part, column, &piece.rows);
-            arrays.push(match role {
-                Some((chunk, role)) => {
-                    let first_row = piece.part.first_row;
-                    let how = self.how(chunk, first_row, column, role, &piece.rows);
-                    self.account(how.when_put_together(), bytes);
-                    self.direct(chunk, first_row, column, role, &piece.rows)?
-                }
-                None => {
-                    self.account(how_of_points(piece.part), bytes);
-                    self.blobs_of_points(piece, column, lost)?
-                }
-            });
-        }
-        let rows: u64 = pieces.iter().map(Piece::len).sum();
-        let parts: Vec<BlobParts<'_>> =
-            arrays.iter().map(|array| BlobParts::of(array, texts)).collect();
-        let bytes: u64 = parts.iter().map(|part| part.data.len() as u64).sum();
-        if bytes > BLOB_RUN_LEN_MAX {
-            return Err(SynaError::ColumnTooLarge {
-                key: self.key.to_string(),
-                bytes,
-                max: BLOB_RUN_LEN_MAX,
-            });
-        }
-        let rows_len = byte_len(rows, 1)?;
-        let mut offsets = self.shared.pool.take(byte_len(rows.saturating_add(1), 4)?)?;
-        let mut data = self.shared.pool.take(byte_len(bytes, 1)?)?;
-        let mut slots = offsets.as_mut_slice().as_chunks_mut::<4>().0.iter_mut();
-        let mut rest = data.as_mut_slice();
-        let mut base = 0_i32;
-        if let Some(first) = slots.next() {
-            *first = [0; 4];
-        }
-        let mut validities = Vec::new();
-        let mut at = 0;
-        for part in &parts {
-            let start = part.offsets.first().copied().unwrap_or(0);
-            for (offset, slot) in part.offsets.iter().skip(1).zip(slots.by_ref()) {
-                // Below the limit compared above.
-                *slot = offset.wrapping_sub(start).wrapping_add(base).to_le_bytes();
-            }
-            base = base.wrapping_add(part.offsets.last().map_or(0, |end| end.wrapping_sub(start)));
-            let (out, behind) =
-                rest.split_at_mut_checked(part.data.len()).ok_or(no_memory(bytes))?;
-            out.copy_from_slice(part.data);
-            rest = behind;
-            let len = part.offsets.len().saturating_sub(1);
-            validities.extend(part.nulls.map(|nulls| (at, nulls.inner().clone())));
-            at += len;
-        }
-        let nulls = join_validities(validities, rows_len);
-        let offsets = ScalarBuffer::new(offsets.into_buffer(), 0, rows_len.saturating_add(1));
-        Ok(blob_array(offsets, data.into_buffer(), nulls, texts))
-    }
-
     fn blobs_of_points(&self, piece: &Piece<'_>, column: Column, lost: &Lost) -> Result<ArrayRef> {
         let mut rows = TextRows::new(&self.key, column == Column::Values(ValueType::Text));
         self.for_each_points(piece.part, &piece.rows, |_, points, range| {
@@ -354,25 +418,14 @@ impl KeyReader {
         rows.finish()
     }
 
-    fn any_rows(&self, pieces: &[Piece<'_>]) -> Result<AnyRows> {
-        let rows: u64 = pieces.iter().map(Piece::len).sum();
-        let mut any = AnyRows::with_capacity(&self.key, byte_len(rows, 1)?)?;
-        for piece in pieces {
-            let bytes = bytes_of_rows(piece.part, Column::Values(ValueType::Struct), &piece.rows);
-            self.account(how_of_points(piece.part), bytes);
-            self.for_each_points(piece.part, &piece.rows, |_, points, range| {
-                range.into_iter().try_for_each(|row| any.push(points, row))
-            })?;
-        }
-        Ok(any)
-    }
-
-    /// The rows of an array of numbers or timestamps in another order; `None` for other types.
+    /// These rows of an array of numbers or timestamps; `None` for other types. A row that the
+    /// array does not have is a null, and nulls become `fill` if there is one.
     pub(crate) fn gathered(
         &self,
         array: &ArrayRef,
         column: Column,
-        rows: &[(i64, u64)],
+        rows: &[u64],
+        fill: Option<u64>,
     ) -> Result<Option<ArrayRef>> {
         let words = match column {
             Column::Timestamps | Column::Values(ValueType::Float | ValueType::Int) => {
@@ -382,16 +435,35 @@ impl KeyReader {
         };
         let mut out = self.shared.pool.take(byte_len(rows.len() as u64, 8)?)?;
         let slots = out.as_mut_slice().as_chunks_mut::<8>().0;
-        let mut valid = array.nulls().map(|_| BooleanBufferBuilder::new(rows.len()));
-        for (slot, (_, row)) in slots.iter_mut().zip(rows) {
-            let row = usize::try_from(*row).unwrap_or(usize::MAX);
-            *slot = words.get(row).copied().unwrap_or_default();
-            if let Some(valid) = &mut valid {
-                valid.append(array.is_valid(row));
-            }
+        let row = |row: &u64| usize::try_from(*row).unwrap_or(usize::MAX);
+        let missing = fill.unwrap_or(0).to_le_bytes();
+        let mut all_there = true;
+        for (slot, at) in slots.iter_mut().zip(rows) {
+            let word = words.get(row(at)).copied();
+            all_there &= word.is_some();
+            *slot = word.unwrap_or(missing);
         }
-        let nulls = valid.map(|mut valid| NullBuffer::new(valid.finish()));
-        Ok(Some(array_of_numbers(column, out.into_buffer(), 0, rows.len(), nulls)))
+        let nulls = array.nulls();
+        let is_there = |at: &u64| {
+            let at = row(at);
+            at < words.len() && nulls.is_none_or(|nulls| nulls.is_valid(at))
+        };
+        let mut valid = None;
+        match fill {
+            Some(_) if nulls.is_some() => {
+                for (slot, at) in slots.iter_mut().zip(rows) {
+                    *slot = if is_there(at) { *slot } else { missing };
+                }
+            }
+            None if nulls.is_some() || !all_there => {
+                let there = BooleanBuffer::collect_bool(rows.len(), |at| {
+                    rows.get(at).is_some_and(is_there)
+                });
+                valid = Some(NullBuffer::new(there)).filter(|nulls| nulls.null_count() > 0);
+            }
+            _ => {}
+        }
+        Ok(Some(array_of_numbers(column, out.into_buffer(), 0, rows.len(), valid)))
     }
 
     /// The values as doubles in a buffer of their own, NaN for nulls.
@@ -400,7 +472,8 @@ impl KeyReader {
         let mut out = self.shared.pool.take(byte_len(rows, 8)?)?;
         let validities = Validities::default();
         let (column, lost) = (Column::Values(ValueType::Float), Lost::new(on_mismatch));
-        self.fill_numbers(pieces, column, &lost, out.as_mut_slice(), &validities)?;
+        let sources = [Source { reader: self, pieces }];
+        fill_numbers(&sources, column, &lost, out.as_mut_slice(), &validities)?;
         let floats = out.as_mut_words::<f64>();
         for (at, valid) in validities.into_inner() {
             let rows = floats.get_mut(at..).unwrap_or_default();
@@ -447,7 +520,8 @@ impl KeyReader {
                 let len = byte_len(run.iter().map(Piece::len).sum(), 8)?;
                 let space = space.get_mut(..len).ok_or(no_memory(rows))?;
                 let lost = Lost::new(OnMismatch::Raise);
-                self.fill_numbers(run, column, &lost, space, &Validities::default())?;
+                let sources = [Source { reader: self, pieces: run }];
+                fill_numbers(&sources, column, &lost, space, &Validities::default())?;
                 written += len;
                 from += run.len();
             } else if let Some(piece) = rest.first() {

@@ -13,13 +13,17 @@
 //! column leaves before its checksum was compared, and a block's texts are known to be UTF-8
 //! before anything claims that they are; both are remembered in the chunk.
 //!
-//! What is asked of a history, and the batches it leaves in, are in [`crate::db`]'s `history`;
+//! Rows of many keys in one array are put together in the same way, and kept as a *pack*.
+//!
+//! What is asked of a history, and the batches it leaves in, are in [`crate::db`]'s `history`, the
+//! same of many keys in its `scan`;
 //! what is answered without arrays in [`crate::query`].
 
 pub(crate) mod cache;
 mod columns;
 mod contiguous;
 mod mapped;
+mod order;
 mod parallel;
 mod plan;
 pub(crate) mod pool;
@@ -32,10 +36,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use cache::Kinds;
-pub(crate) use columns::{How, KeyReader, direct_role};
-pub(crate) use contiguous::Piece;
+pub(crate) use columns::{How, KeyReader, bytes_of_rows, direct_role, timestamp_array};
+pub(crate) use contiguous::{Piece, Source, put_together};
+pub(crate) use order::time_order;
 pub(crate) use parallel::each;
-pub(crate) use plan::{Batches, explain, plan_batches};
+pub(crate) use plan::{BATCH_BYTES, BATCH_ROWS, Batches, Costs, explain, plan_batches};
 pub use plan::{Explain, ExplainColumn};
 pub use schema::{AsType, OnMismatch, Order};
 pub(crate) use select::{is_whole, pieces, push_rows};
@@ -68,6 +73,17 @@ impl Materializer {
             cache: ColumnCache::new(cache_bytes),
             counters: Counters::default(),
         })
+    }
+
+    /// Counts bytes of a column by how they were had.
+    pub(crate) fn account(&self, how: How, bytes: u64) {
+        let counter = match how {
+            How::Mapped => &self.counters.mapped,
+            How::Cached => &self.counters.cached,
+            How::Decoded => &self.counters.decoded,
+            How::Copied => &self.counters.copied,
+        };
+        counter.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Frees what nobody else holds; returns how many bytes of the pool.

@@ -9,16 +9,17 @@ use crate::atom::AtomKind;
 use crate::format::chunk::ChunkType;
 use crate::index::Part;
 
-use super::cache::Column;
+use super::Materializer;
+use super::cache::{Column, PackKey};
 use super::columns::{How, KeyReader, blocks_of, bytes_of_rows, direct_role};
-use super::contiguous::{Piece, how_of_points, span};
+use super::contiguous::{Piece, Source, how_of_points, span};
 use super::schema::{ValueType, are_floats, timestamp_type};
 use super::select::pieces;
 
 /// Rows of a batch at most, unless they lie in one piece.
-const BATCH_ROWS: u64 = 1 << 20;
+pub(crate) const BATCH_ROWS: u64 = 1 << 20;
 /// Decoded bytes of a batch at most, unless they lie in one piece or are one block's.
-const BATCH_BYTES: u64 = 64 << 20;
+pub(crate) const BATCH_BYTES: u64 = 64 << 20;
 /// So many rows that lie in one piece are worth a batch of their own; fewer are put together with
 /// their neighbours.
 const PIECE_ROWS_MIN: u64 = 65_536;
@@ -57,7 +58,7 @@ pub(crate) fn plan_batches(
         if alone {
             open.close(&mut batches);
         }
-        for step in steps(piece) {
+        for step in piece.steps() {
             let bytes = bytes_of_rows(piece.part, Column::Values(values), &step);
             let bytes = bytes.saturating_add((step.end - step.start) * 8);
             open.push(&mut batches, step, bytes);
@@ -101,19 +102,6 @@ impl Batch {
     }
 }
 
-/// The rows of a piece by block.
-fn steps(piece: &Piece<'_>) -> Vec<Range<u64>> {
-    let Some(chunk) = piece.chunk() else { return vec![piece.rows.clone()] };
-    let first_row = piece.part.first_row;
-    let (blocks, _) = blocks_of(chunk, &KeyReader::in_chunk(first_row, &piece.rows));
-    let blocks = chunk.header().blocks.get(blocks).unwrap_or_default();
-    let step = |first: u32, rows: u32| {
-        let (first, rows) = (first_row + u64::from(first), u64::from(rows));
-        piece.rows.start.max(first)..piece.rows.end.min(first + rows)
-    };
-    blocks.iter().map(|block| step(block.first_row, block.rows)).collect()
-}
-
 /// How a column of a piece is had if it leaves as it lies; `None` if it has to be made.
 fn how_direct(reader: &KeyReader, piece: &Piece<'_>, column: Column) -> Option<How> {
     let chunk = piece.chunk()?;
@@ -129,7 +117,7 @@ pub struct Explain {
     pub rows: u64,
     /// Batches they leave in.
     pub batches: u64,
-    /// The columns, `timestamp` and `value`.
+    /// The columns, `timestamp` and `value`, of a scan those it was asked for.
     pub columns: Vec<ExplainColumn>,
 }
 
@@ -199,8 +187,9 @@ pub(crate) fn explain(
     }
 }
 
+/// What one column costs.
 #[derive(Default)]
-struct Costs {
+pub(crate) struct Costs {
     mapped: u64,
     cached: u64,
     decoded: u64,
@@ -221,7 +210,29 @@ impl Costs {
         }
     }
 
-    fn add_batch(&mut self, reader: &KeyReader, pieces: &[Piece<'_>], column: Column) {
+    /// Adds indices of the key's dictionary, which are written anew.
+    pub(crate) fn add_indices(&mut self, rows: u64) {
+        self.add(How::Copied, rows.saturating_mul(4), "every row names its key");
+    }
+
+    /// Adds a batch with rows of several keys.
+    pub(crate) fn add_pack(
+        &mut self,
+        shared: &Materializer,
+        sources: &[Source<'_>],
+        pack: &PackKey,
+    ) {
+        let all = || sources.iter().flat_map(|s| s.pieces.iter().map(move |p| (s.reader, p)));
+        if shared.cache.holds_pack(pack) {
+            let bytes = all().map(|(_, p)| bytes_of_rows(p.part, pack.column, &p.rows)).sum();
+            self.add(How::Cached, bytes, "an earlier scan left it in the column cache");
+            return;
+        }
+        all().for_each(|(reader, piece)| self.add_piece(reader, piece, pack.column));
+    }
+
+    /// Adds a batch with rows of one key.
+    pub(crate) fn add_batch(&mut self, reader: &KeyReader, pieces: &[Piece<'_>], column: Column) {
         if let [piece] = pieces
             && let Some(how) = how_direct(reader, piece, column)
         {
@@ -263,7 +274,7 @@ impl Costs {
             column,
             Column::Timestamps | Column::Values(ValueType::Float | ValueType::Int)
         );
-        let steps = if in_blocks { steps(piece) } else { vec![piece.rows.clone()] };
+        let steps = if in_blocks { piece.steps() } else { vec![piece.rows.clone()] };
         for rows in steps {
             let bytes = bytes_of_rows(piece.part, column, &rows);
             let how = |column| {
@@ -298,7 +309,12 @@ impl Costs {
         }
     }
 
-    fn finish(mut self, name: &'static str, data_type: DataType, sorts: bool) -> ExplainColumn {
+    pub(crate) fn finish(
+        mut self,
+        name: &'static str,
+        data_type: DataType,
+        sorts: bool,
+    ) -> ExplainColumn {
         if sorts {
             // Whatever it was put together from, it is then moved to its place in time.
             self.reasons.push("timestamps fall, and the order of time was asked for");

@@ -14,9 +14,12 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit, UnionFields, UnionMode};
+use arrow_schema::{
+    ArrowError, DataType, Field, Fields, Schema, SchemaRef, TimeUnit, UnionFields, UnionMode,
+};
 
 use crate::atom::AtomKind;
+use crate::error::SynaError;
 
 use super::cache::Kinds;
 
@@ -218,6 +221,16 @@ impl ValueType {
             ValueType::Union => unions,
         })
     }
+}
+
+/// Arrays made here fit their schema: a failure is a bug of ours, told as an error all the same.
+pub(crate) fn arrow_error(error: ArrowError) -> SynaError {
+    SynaError::Serialization { operation: "encoded as Arrow", what: error.to_string() }
+}
+
+/// The type of a column of keys: one dictionary holds their names.
+pub(crate) fn key_type() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
 
 /// The time zone of all timestamps.

@@ -67,13 +67,8 @@ impl KeyReader {
         if let Some(kinds) = cache.kinds(self.generation, self.id, rows) {
             return Ok(kinds);
         }
-        let mut kinds = Kinds { counts: [0; 5], ints_are_floats: true };
-        let mut add = |zone: &ZoneMap| {
-            for (total, count) in kinds.counts.iter_mut().zip(zone.counts) {
-                *total = total.saturating_add(count);
-            }
-            kinds.ints_are_floats &= are_floats(zone.int.min, zone.int.max);
-        };
+        let mut kinds = Kinds::NONE;
+        let mut add = |zone: &ZoneMap| kinds = kinds.with(zone);
         for part in parts {
             match &part.place {
                 Place::Chunk(chunk) if is_whole(part, chunk) => add(chunk.zone_map()),
@@ -193,6 +188,68 @@ impl KeyReader {
             }
             Ok(())
         })
+    }
+
+    /// Offers the least and the greatest timestamp of every block of these pieces. Where only a
+    /// part of a block is wanted, or `is_known` says that these two do not tell enough, its
+    /// timestamps are read and offered one by one.
+    fn offer_times(
+        &self,
+        pieces: &[Piece<'_>],
+        is_known: impl Fn(i64, i64) -> bool,
+        mut offer: impl FnMut(i64),
+    ) -> Result<()> {
+        for piece in pieces {
+            for rows in piece.steps() {
+                let zone = piece.chunk().and_then(|chunk| {
+                    let wanted = Self::in_chunk(piece.part.first_row, &rows);
+                    let (blocks, of_blocks) = blocks_of(chunk, &wanted);
+                    let block = chunk.header().blocks.get(blocks.start)?;
+                    (of_blocks == wanted).then_some(&block.zone)
+                });
+                match zone {
+                    Some(zone) if is_known(zone.timestamp_min, zone.timestamp_max) => {
+                        offer(zone.timestamp_min);
+                        offer(zone.timestamp_max);
+                    }
+                    _ => self.timestamps(piece.part, &rows)?.iter().copied().for_each(&mut offer),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The least and the greatest timestamp of these pieces.
+    pub(crate) fn extent(&self, pieces: &[Piece<'_>]) -> Result<Option<(i64, i64)>> {
+        let mut extent: Option<(i64, i64)> = None;
+        let mut add = |stamp: i64| {
+            let (min, max) = extent.unwrap_or((stamp, stamp));
+            extent = Some((min.min(stamp), max.max(stamp)));
+        };
+        self.offer_times(pieces, |_, _| true, &mut add)?;
+        Ok(extent)
+    }
+
+    /// The greatest timestamp before `times` and the least one after them. Blocks that lie on one
+    /// side of both bounds are not read.
+    pub(crate) fn neighbours(
+        &self,
+        pieces: &[Piece<'_>],
+        times: &Range<i64>,
+    ) -> Result<(Option<i64>, Option<i64>)> {
+        let (mut before, mut after): (Option<i64>, Option<i64>) = (None, None);
+        let is_known = |min: i64, max: i64| {
+            max < times.start || min >= times.end || (min >= times.start && max < times.end)
+        };
+        self.offer_times(pieces, is_known, |stamp| {
+            if stamp < times.start {
+                before = before.max(Some(stamp));
+            }
+            if stamp >= times.end {
+                after = Some(after.map_or(stamp, |after| after.min(stamp)));
+            }
+        })?;
+        Ok((before, after))
     }
 
     /// Whether the timestamps of these pieces never fall.

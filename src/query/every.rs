@@ -77,6 +77,12 @@ impl TryFrom<Duration> for Every {
     }
 }
 
+impl From<Every> for Duration {
+    fn from(every: Every) -> Duration {
+        Duration::from_micros(every.0.unsigned_abs())
+    }
+}
+
 impl fmt::Display for Every {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fitting = UNITS.iter().find(|(_, micros)| self.0 % micros == 0);
@@ -109,6 +115,7 @@ mod tests {
         }
         assert!("9999999999w".parse::<Every>().is_err());
         assert!(Every::try_from(Duration::from_nanos(1)).is_err());
-        assert_eq!(Every::try_from(Duration::from_millis(2)).unwrap().micros(), 2000);
+        let step = Every::try_from(Duration::from_millis(2)).unwrap();
+        assert_eq!((step.micros(), Duration::from(step)), (2000, Duration::from_millis(2)));
     }
 }

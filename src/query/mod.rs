@@ -4,11 +4,14 @@
 //! Numbers are floats and integers. NaN is counted and otherwise left out, except that first and
 //! last may be one.
 
+mod align;
 mod downsample;
 mod every;
 mod resample;
 mod stats;
 
+pub use align::{Align, Fill};
+pub(crate) use align::{Grid, UnionOfTimes, carry_last, rows_seen};
 pub use downsample::Downsample;
 pub(crate) use downsample::downsample;
 pub use every::Every;

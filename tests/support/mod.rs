@@ -17,6 +17,7 @@
     reason = "test code may panic, and prints its seeds"
 )]
 
+pub mod arrow;
 pub mod children;
 pub mod content;
 pub mod crash_states;

@@ -49,13 +49,13 @@ impl Walk {
     }
 }
 
-fn default_config() -> DbConfig {
+pub fn default_config() -> DbConfig {
     DbConfig::default().with_durability(Durability::Os)
 }
 
 /// Columns that lie in the file as Arrow wants them. Where the store encodes, this is where
 /// encodings are switched off.
-fn raw_config() -> DbConfig {
+pub fn raw_config() -> DbConfig {
     default_config().with_enable_delta(false).with_enable_compression(false)
 }
 
@@ -69,7 +69,7 @@ fn written(path: &Path, walk: &Walk, config: DbConfig) -> Result<()> {
     Ok(())
 }
 
-fn open(path: &Path) -> Result<SynaDB> {
+pub fn open(path: &Path) -> Result<SynaDB> {
     // The options of writing do not matter to a reader.
     Ok(SynaDB::open_read_only_with(path, default_config())?)
 }

@@ -23,6 +23,7 @@ mod get;
 mod history;
 mod ingest;
 mod long;
+mod many;
 mod memory;
 mod newcomer;
 mod open;
@@ -66,6 +67,7 @@ const GROUPS: &[&Group] = &[
     &history::QUESTIONS,
     &history::ONE_KEY,
     &history::MEMORY,
+    &many::SCAN,
     &ingest::BULK,
     &ingest::BATCHES,
     &ingest::ARRIVAL,
