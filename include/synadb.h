@@ -56,6 +56,9 @@ typedef struct syna_series syna_series;
 typedef struct syna_snapshot syna_snapshot;
 typedef struct syna_options syna_options;
 typedef struct syna_history_options syna_history_options;
+typedef struct syna_frame_options syna_frame_options;
+typedef struct syna_write_options syna_write_options;
+typedef struct syna_written syna_written;
 
 /* The Arrow C Data Interface, word for word from its specification:
  * https://arrow.apache.org/docs/format/CDataInterface.html */
@@ -117,6 +120,36 @@ struct ArrowArrayStream {
  * Bytes of the Arrow IPC file format ("Feather V2").
  */
 #define SYNA_IPC_FILE 2
+
+/**
+ * A row sees the latest point at or before its time. The default.
+ */
+#define SYNA_ALIGN_BACKWARD 0
+
+/**
+ * A row sees the earliest point at or after its time.
+ */
+#define SYNA_ALIGN_FORWARD 1
+
+/**
+ * A row sees the point whose time is nearest.
+ */
+#define SYNA_ALIGN_NEAREST 2
+
+/**
+ * Missing cells are null. The default.
+ */
+#define SYNA_FILL_NONE 0
+
+/**
+ * Missing cells have what stands in the nearest row above that is not missing.
+ */
+#define SYNA_FILL_LAST 1
+
+/**
+ * Missing cells have `fill_value`.
+ */
+#define SYNA_FILL_VALUE 2
 
 /**
  * An option as it is by default.
@@ -396,6 +429,13 @@ struct ArrowArrayStream {
 #define SYNA_ERR_HARD_LINKED -29
 
 /**
+ * A record batch cannot be stored as it is: a column is missing, twice there, of a type that cannot
+ * be stored, or a cell of it is; the message names column, row and way out. Nothing of it was
+ * written.
+ */
+#define SYNA_ERR_INVALID_DATA -30
+
+/**
  * A bug of this library was caught at its border. The message says more; please report it.
  */
 #define SYNA_ERR_INTERNAL_PANIC -100
@@ -537,6 +577,62 @@ struct syna_options {
 };
 
 /**
+ * Which rows a frame has, and what they see. Set everything to zero, then `struct_size`, then what
+ * is to differ from the defaults.
+ */
+struct syna_frame_options {
+    /**
+     * `sizeof(syna_frame_options)`.
+     */
+    size_t struct_size;
+    /**
+     * Whether only rows with times in [`time_start`, `time_end`) are asked for: SYNA_ON or
+     * SYNA_OFF. Default: off.
+     */
+    int32_t by_time;
+    /**
+     * Whether `tolerance` counts: SYNA_ON or SYNA_OFF. Default: off.
+     */
+    int32_t by_tolerance;
+    /**
+     * Microseconds since 1970-01-01 UTC.
+     */
+    int64_t time_start;
+    /**
+     * Microseconds since 1970-01-01 UTC, behind the last one.
+     */
+    int64_t time_end;
+    /**
+     * Microseconds between rows. 0: rows at the times of the points.
+     */
+    int64_t every;
+    /**
+     * Rows see no point that is further away than so many microseconds, >= 0.
+     */
+    int64_t tolerance;
+    /**
+     * SYNA_ALIGN_*.
+     */
+    int32_t align;
+    /**
+     * SYNA_FILL_*.
+     */
+    int32_t fill;
+    /**
+     * For SYNA_FILL_VALUE.
+     */
+    double fill_value;
+    /**
+     * The type of the columns: SYNA_AS_*, but no union.
+     */
+    int32_t as_type;
+    /**
+     * What happens to points that do not fit the type: SYNA_MISMATCH_*.
+     */
+    int32_t on_mismatch;
+};
+
+/**
  * Which points of a history are asked for, and how. Set everything to zero, then `struct_size`,
  * then what is to differ from the defaults: all points, as they were appended.
  */
@@ -591,6 +687,68 @@ struct syna_history_options {
      * Zero.
      */
     int32_t reserved;
+};
+
+/**
+ * How record batches are read and written. Set everything to zero, then `struct_size`, then what
+ * is to differ from the defaults. Names are UTF-8 and end with NUL; NULL is the default.
+ */
+struct syna_write_options {
+    /**
+     * `sizeof(syna_write_options)`.
+     */
+    size_t struct_size;
+    /**
+     * Long form: the column of keys. Default: `key`.
+     */
+    const char *key_column;
+    /**
+     * The column of timestamps. Default: `timestamp`.
+     */
+    const char *time_column;
+    /**
+     * Long form: the column of values. Default: `value`.
+     */
+    const char *value_column;
+    /**
+     * Wide form: what stands before the name of a column in its key. Default: nothing.
+     */
+    const char *prefix;
+    /**
+     * Round timestamps finer than a microsecond down: SYNA_ON or SYNA_OFF. Default: off, they are
+     * INVALID_DATA.
+     */
+    int32_t floor;
+    /**
+     * All batches of a stream are one commit: SYNA_ON or SYNA_OFF. Default: off.
+     */
+    int32_t atomic;
+    /**
+     * Bytes that an atomic write of a stream may stage in memory. Default: 1 GiB.
+     */
+    uint64_t write_budget_bytes;
+};
+
+/**
+ * What a write has done.
+ */
+struct syna_written {
+    /**
+     * Points: in the long form the rows, in the wide one the rows times the keys.
+     */
+    uint64_t points;
+    /**
+     * Rows of all batches.
+     */
+    uint64_t rows;
+    /**
+     * Commits: one for each batch that had points, or one for all.
+     */
+    uint64_t commits;
+    /**
+     * Offset of the first entry of the last commit, for `syna_db_wait_durable`.
+     */
+    uint64_t offset;
 };
 
 #ifdef __cplusplus
@@ -1106,6 +1264,74 @@ int32_t syna_db_get_tensor_int(const struct syna_db *db,
                                size_t *out_len);
 
 /**
+ * Exports the histories of `count` keys side by side as one struct array: `timestamp`, and a column for
+ * each key, named after it, in this order. A row has of each key the point that it sees by the options
+ * (NULL: the latest at or before the row's time, rows at the times of all points). `lengths` are those of
+ * the keys, or NULL where they end with NUL. No key twice. Otherwise as `syna_history_export`.
+ * Status: SUCCESS, PATH, INVALID_ARGUMENT, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK, TOO_LARGE.
+ */
+int32_t syna_frame_export(const char *path,
+                          const char *const *keys,
+                          const size_t *lengths,
+                          size_t count,
+                          const struct syna_frame_options *options,
+                          struct ArrowArray *out_array,
+                          struct ArrowSchema *out_schema);
+
+/**
+ * As `syna_frame_export` as a stream of one batch, for consumers of streams.
+ * Status: SUCCESS, PATH, INVALID_ARGUMENT, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK, TOO_LARGE.
+ */
+int32_t syna_frame_stream(const char *path,
+                          const char *const *keys,
+                          const size_t *lengths,
+                          size_t count,
+                          const struct syna_frame_options *options,
+                          struct ArrowArrayStream *out);
+
+/**
+ * As `syna_frame_export`. Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK, TOO_LARGE.
+ */
+int32_t syna_db_frame_export(const struct syna_db *db,
+                             const char *const *keys,
+                             const size_t *lengths,
+                             size_t count,
+                             const struct syna_frame_options *options,
+                             struct ArrowArray *out_array,
+                             struct ArrowSchema *out_schema);
+
+/**
+ * As `syna_frame_stream`. Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK, TOO_LARGE.
+ */
+int32_t syna_db_frame_stream(const struct syna_db *db,
+                             const char *const *keys,
+                             const size_t *lengths,
+                             size_t count,
+                             const struct syna_frame_options *options,
+                             struct ArrowArrayStream *out);
+
+/**
+ * As `syna_frame_export`. Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, TOO_LARGE.
+ */
+int32_t syna_snapshot_frame_export(const struct syna_snapshot *snapshot,
+                                   const char *const *keys,
+                                   const size_t *lengths,
+                                   size_t count,
+                                   const struct syna_frame_options *options,
+                                   struct ArrowArray *out_array,
+                                   struct ArrowSchema *out_schema);
+
+/**
+ * As `syna_frame_stream`. Status: SUCCESS, HANDLE, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, TOO_LARGE.
+ */
+int32_t syna_snapshot_frame_stream(const struct syna_snapshot *snapshot,
+                                   const char *const *keys,
+                                   const size_t *lengths,
+                                   size_t count,
+                                   const struct syna_frame_options *options,
+                                   struct ArrowArrayStream *out);
+
+/**
  * Exports the points that `options` ask for (NULL: all of them) as one struct array with the fields
  * `timestamp` (timestamp[us, UTC], no nulls) and `value` (nullable, of the type that the options and the key's kinds ask
  * for): Arrow C Data Interface. Where the points lie in one piece of the file or were read before,
@@ -1379,6 +1605,67 @@ void syna_free_tensor_int(int64_t *tensor, size_t len);
 void syna_free_keys(char **keys, size_t len);
 
 /**
+ * Exports the points of all keys that match `pattern` (see `syna_keys_with_lengths`) as one struct
+ * array, key by key in bytewise order: `key` (dictionary<int32, utf8>), `timestamp` and `value`, whose
+ * type is decided over all of them. `options` are NULL or of `syna_history_export` without rows and
+ * `last`. Otherwise as that.
+ * Status: SUCCESS, PATH, INVALID_ARGUMENT, TYPE_MISMATCH, READ, LOOK, TOO_LARGE.
+ */
+int32_t syna_scan_export(const char *path,
+                         const char *pattern,
+                         const struct syna_history_options *options,
+                         struct ArrowArray *out_array,
+                         struct ArrowSchema *out_schema);
+
+/**
+ * As `syna_scan_export` as a stream of batches of many keys, all with one dictionary; nothing that
+ * matches is a stream without batches. Otherwise as `syna_history_stream`.
+ * Status: SUCCESS, PATH, INVALID_ARGUMENT, LOOK.
+ */
+int32_t syna_scan_stream(const char *path,
+                         const char *pattern,
+                         const struct syna_history_options *options,
+                         struct ArrowArrayStream *out);
+
+/**
+ * As `syna_scan_export`. Status: SUCCESS, HANDLE, INVALID_PATH, TYPE_MISMATCH, READ, LOOK, TOO_LARGE.
+ */
+int32_t syna_db_scan_export(const struct syna_db *db,
+                            const char *pattern,
+                            size_t pattern_len,
+                            const struct syna_history_options *options,
+                            struct ArrowArray *out_array,
+                            struct ArrowSchema *out_schema);
+
+/**
+ * As `syna_scan_stream`. Status: SUCCESS, HANDLE, INVALID_PATH, LOOK.
+ */
+int32_t syna_db_scan_stream(const struct syna_db *db,
+                            const char *pattern,
+                            size_t pattern_len,
+                            const struct syna_history_options *options,
+                            struct ArrowArrayStream *out);
+
+/**
+ * As `syna_scan_export`. Status: SUCCESS, HANDLE, INVALID_PATH, TYPE_MISMATCH, READ, TOO_LARGE.
+ */
+int32_t syna_snapshot_scan_export(const struct syna_snapshot *snapshot,
+                                  const char *pattern,
+                                  size_t pattern_len,
+                                  const struct syna_history_options *options,
+                                  struct ArrowArray *out_array,
+                                  struct ArrowSchema *out_schema);
+
+/**
+ * As `syna_scan_stream`. Status: SUCCESS, HANDLE, INVALID_PATH.
+ */
+int32_t syna_snapshot_scan_stream(const struct syna_snapshot *snapshot,
+                                  const char *pattern,
+                                  size_t pattern_len,
+                                  const struct syna_history_options *options,
+                                  struct ArrowArrayStream *out);
+
+/**
  * Puts a handle on one key into `*out`, which is NULL unless the call succeeds. The key need not
  * exist yet. Ended by `syna_series_close(*out)`. Threads: any. Status: SUCCESS, HANDLE, KEY, LOOK.
  */
@@ -1567,6 +1854,89 @@ const char *syna_version(void);
  * Threads: any.
  */
 int32_t syna_abi_version(void);
+
+/**
+ * Appends the record batches of a stream, in the long form: columns of keys, timestamps and values, by
+ * default `key` (text or a dictionary of texts), `timestamp` and `value`; the value's type decides what
+ * is stored, a null is a null. Each batch is one commit; with `atomic` all of them are. `*out` (may be
+ * NULL) tells what was written, zeros on errors; where batches were committed before an error they stay,
+ * and the message says how many.
+ *
+ * The stream is moved, whatever the call reports: afterwards `stream->release` is NULL, and its producer
+ * was released. Only NULL and a released one are refused as they are. Its callbacks run in this thread
+ * and may take their time and use this library. Threads: any.
+ * Status: SUCCESS, PATH, INVALID_ARGUMENT, WRITE, INVALID_DATA, SERIALIZATION, TOO_LARGE.
+ */
+int32_t syna_write_stream(const char *path,
+                          const struct syna_write_options *options,
+                          struct ArrowArrayStream *stream,
+                          struct syna_written *out);
+
+/**
+ * As `syna_write_stream`. Status: SUCCESS, HANDLE, INVALID_PATH, WRITE, INVALID_DATA, SERIALIZATION, TOO_LARGE.
+ */
+int32_t syna_db_write_stream(const struct syna_db *db,
+                             const struct syna_write_options *options,
+                             struct ArrowArrayStream *stream,
+                             struct syna_written *out);
+
+/**
+ * Appends one record batch, a struct array, as one commit; array and schema are moved as the stream of
+ * `syna_write_stream` is. Otherwise as that.
+ * Status: SUCCESS, PATH, INVALID_ARGUMENT, WRITE, INVALID_DATA, SERIALIZATION.
+ */
+int32_t syna_write_array(const char *path,
+                         const struct syna_write_options *options,
+                         struct ArrowArray *array,
+                         struct ArrowSchema *schema,
+                         struct syna_written *out);
+
+/**
+ * As `syna_write_array`. Status: SUCCESS, HANDLE, INVALID_PATH, WRITE, INVALID_DATA, SERIALIZATION.
+ */
+int32_t syna_db_write_array(const struct syna_db *db,
+                            const struct syna_write_options *options,
+                            struct ArrowArray *array,
+                            struct ArrowSchema *schema,
+                            struct syna_written *out);
+
+/**
+ * As `syna_write_stream` in the wide form: a column of timestamps, and for each key a column of its
+ * values, named after it.
+ * Status: SUCCESS, PATH, INVALID_ARGUMENT, WRITE, INVALID_DATA, SERIALIZATION, TOO_LARGE.
+ */
+int32_t syna_write_wide_stream(const char *path,
+                               const struct syna_write_options *options,
+                               struct ArrowArrayStream *stream,
+                               struct syna_written *out);
+
+/**
+ * As `syna_write_wide_stream`. Status: SUCCESS, HANDLE, INVALID_PATH, WRITE, INVALID_DATA, SERIALIZATION, TOO_LARGE.
+ */
+int32_t syna_db_write_wide_stream(const struct syna_db *db,
+                                  const struct syna_write_options *options,
+                                  struct ArrowArrayStream *stream,
+                                  struct syna_written *out);
+
+/**
+ * As `syna_write_array` in the wide form: a column of timestamps, and for each key a column of its
+ * values, named after it.
+ * Status: SUCCESS, PATH, INVALID_ARGUMENT, WRITE, INVALID_DATA, SERIALIZATION.
+ */
+int32_t syna_write_wide_array(const char *path,
+                              const struct syna_write_options *options,
+                              struct ArrowArray *array,
+                              struct ArrowSchema *schema,
+                              struct syna_written *out);
+
+/**
+ * As `syna_write_wide_array`. Status: SUCCESS, HANDLE, INVALID_PATH, WRITE, INVALID_DATA, SERIALIZATION.
+ */
+int32_t syna_db_write_wide_array(const struct syna_db *db,
+                                 const struct syna_write_options *options,
+                                 struct ArrowArray *array,
+                                 struct ArrowSchema *schema,
+                                 struct syna_written *out);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -3,7 +3,7 @@
 use std::io;
 
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
-use arrow_array::{Array, RecordBatchReader, StructArray};
+use arrow_array::{Array, RecordBatch, RecordBatchReader, StructArray};
 use arrow_data::ffi::FFI_ArrowArray;
 use arrow_ipc::writer::{FileWriter, StreamWriter};
 use arrow_schema::ffi::FFI_ArrowSchema;
@@ -60,9 +60,8 @@ impl OutArray {
         self.schema.require()
     }
 
-    /// Hands out all points of a history as one struct array.
-    pub(crate) fn export(&self, history: &History) -> Result<()> {
-        let batch = history.read()?;
+    /// Hands out a batch as one struct array.
+    pub(crate) fn export(&self, batch: RecordBatch) -> Result<()> {
         let schema =
             FFI_ArrowSchema::try_from(batch.schema_ref().as_ref()).map_err(stream::arrow)?;
         self.array.set(FFI_ArrowArray::new(&StructArray::from(batch).to_data()));
@@ -79,12 +78,6 @@ impl OutArray {
 pub(crate) unsafe fn out_stream(place: *mut ArrowArrayStream) -> Out<FFI_ArrowArrayStream> {
     // SAFETY: by the contract above; the struct is laid out as the header has it.
     unsafe { Out::new(place.cast(), FFI_ArrowArrayStream::empty()) }
-}
-
-/// Hands out the points of a history in batches.
-pub(crate) fn export_stream(history: &History, out: &Out<FFI_ArrowArrayStream>) -> Result<()> {
-    out.set(stream::export(history.stream()?));
-    Ok(())
 }
 
 /// Grows by as much as the system has, and says so when it has no more.
@@ -138,7 +131,7 @@ pub(crate) fn ipc(history: &History, format: i32, out_len: &Out<usize>) -> Resul
 
 fn each(
     batches: &mut HistoryStream,
-    mut write: impl FnMut(&arrow_array::RecordBatch) -> Result<(), ArrowError>,
+    mut write: impl FnMut(&RecordBatch) -> Result<(), ArrowError>,
 ) -> Result<()> {
     while let Some(batch) = batches.next_batch()? {
         write(&batch).map_err(ipc_failure)?;

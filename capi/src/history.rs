@@ -11,6 +11,7 @@ use crate::input::{self, Out};
 use crate::options::{self, syna_history_options};
 use crate::snapshot::{on_snapshot, syna_snapshot};
 use crate::status::{Result, pointer, status};
+use crate::stream;
 use crate::values::{Keys, check_key};
 
 fn asked(db: &impl Keys, key: &str, options: syna_history_options) -> Result<History> {
@@ -79,7 +80,7 @@ pub unsafe extern "C" fn syna_history_export(
         let out = OutArray::new(out_array, out_schema);
         status("syna_history_export", || {
             out.require()?;
-            out.export(&asked_by_path(path, key, options::read(options)?)?)
+            out.export(asked_by_path(path, key, options::read(options)?)?.read()?)
         })
     }
 }
@@ -105,7 +106,12 @@ pub unsafe extern "C" fn syna_history_stream(
         let out = arrow::out_stream(out);
         status("syna_history_stream", || {
             out.require()?;
-            arrow::export_stream(&asked_by_path(path, key, options::read(options)?)?, &out)
+            {
+                out.set(stream::export(
+                    asked_by_path(path, key, options::read(options)?)?.stream()?,
+                ));
+                Ok(())
+            }
         })
     }
 }
@@ -149,7 +155,7 @@ pub unsafe extern "C" fn syna_db_history_export(
         let out = OutArray::new(out_array, out_schema);
         status("syna_db_history_export", || {
             out.require()?;
-            out.export(&asked_by_db(db, key, key_len, options::read(options)?)?)
+            out.export(asked_by_db(db, key, key_len, options::read(options)?)?.read()?)
         })
     }
 }
@@ -169,7 +175,12 @@ pub unsafe extern "C" fn syna_db_history_stream(
         let out = arrow::out_stream(out);
         status("syna_db_history_stream", || {
             out.require()?;
-            arrow::export_stream(&asked_by_db(db, key, key_len, options::read(options)?)?, &out)
+            {
+                out.set(stream::export(
+                    asked_by_db(db, key, key_len, options::read(options)?)?.stream()?,
+                ));
+                Ok(())
+            }
         })
     }
 }
@@ -219,7 +230,7 @@ pub unsafe extern "C" fn syna_snapshot_history_export(
         let out = OutArray::new(out_array, out_schema);
         status("syna_snapshot_history_export", || {
             out.require()?;
-            out.export(&asked_by_snapshot(snapshot, key, key_len, options::read(options)?)?)
+            out.export(asked_by_snapshot(snapshot, key, key_len, options::read(options)?)?.read()?)
         })
     }
 }
@@ -239,10 +250,12 @@ pub unsafe extern "C" fn syna_snapshot_history_stream(
         let out = arrow::out_stream(out);
         status("syna_snapshot_history_stream", || {
             out.require()?;
-            arrow::export_stream(
-                &asked_by_snapshot(snapshot, key, key_len, options::read(options)?)?,
-                &out,
-            )
+            {
+                out.set(stream::export(
+                    asked_by_snapshot(snapshot, key, key_len, options::read(options)?)?.stream()?,
+                ));
+                Ok(())
+            }
         })
     }
 }

@@ -5,7 +5,8 @@
 //! become numbers, pointers and Arrow structs, its errors become codes. [`status`] has the codes
 //! and the guard that every exported function runs under, [`input`] what is believed of arguments,
 //! [`memory`] what callers have to free, [`handles`] the handles. The calls: [`classic`] by path,
-//! [`db`], [`series`] and [`snapshot`] by handle; [`history`] and [`arrow`] hand out histories;
+//! [`db`], [`series`] and [`snapshot`] by handle; [`history`], [`scan`] and [`frame`] hand out
+//! Arrow data by way of [`arrow`] and [`stream`], [`write`] takes it in by way of [`import`];
 //! [`maintenance`] concerns whole files.
 //!
 //! Handles and pointers that come back from a caller are looked up before anything is done with
@@ -20,14 +21,18 @@ compile_error!("the C interface takes paths as bytes: it needs Unix");
 mod arrow;
 mod classic;
 mod db;
+mod frame;
 mod handles;
 mod history;
+mod import;
 mod input;
 mod maintenance;
 mod memory;
 mod options;
+mod scan;
 mod series;
 mod snapshot;
 mod status;
 mod stream;
 mod values;
+mod write;

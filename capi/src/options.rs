@@ -1,7 +1,7 @@
 //! Structs of options. Their first field tells how long the caller's is, so that a program that was
 //! compiled with an older or newer header is understood; zeros mean the defaults.
 
-use synadb_core::{AsType, Create, DbConfig, Durability, History, OnMismatch, Order};
+use synadb_core::{AsType, Create, DbConfig, Durability, History, OnMismatch, Order, Scan};
 
 use crate::status::{Failure, Result};
 
@@ -177,7 +177,7 @@ pub(crate) unsafe fn read<T: Options>(given: *const T) -> Result<T> {
     Ok(options)
 }
 
-fn switch(value: i32, default: bool) -> Result<bool> {
+pub(crate) fn switch(value: i32, default: bool) -> Result<bool> {
     match value {
         SYNA_DEFAULT => Ok(default),
         SYNA_ON => Ok(true),
@@ -271,27 +271,56 @@ impl syna_history_options {
         if self.last != 0 {
             history = history.last(self.last);
         }
-        let as_type = match self.as_type {
-            SYNA_AS_NATURAL => AsType::Natural,
-            SYNA_AS_STRUCT => AsType::Struct,
-            SYNA_AS_FLOAT => AsType::Float,
-            SYNA_AS_INT => AsType::Int,
-            SYNA_AS_TEXT => AsType::Text,
-            SYNA_AS_BYTES => AsType::Bytes,
-            SYNA_AS_UNION => AsType::Union,
-            _ => return Err(Failure::Argument("as_type is none of SYNA_AS_*")),
-        };
-        let on_mismatch = match self.on_mismatch {
-            SYNA_MISMATCH_RAISE => OnMismatch::Raise,
-            SYNA_MISMATCH_NULL => OnMismatch::Null,
-            SYNA_MISMATCH_SKIP => OnMismatch::Skip,
-            _ => return Err(Failure::Argument("on_mismatch is none of SYNA_MISMATCH_*")),
-        };
-        let order = match self.order {
-            SYNA_ORDER_APPEND => Order::Append,
-            SYNA_ORDER_TIME => Order::Time,
-            _ => return Err(Failure::Argument("order is none of SYNA_ORDER_*")),
-        };
-        Ok(history.as_type(as_type).on_mismatch(on_mismatch).order(order))
+        Ok(history
+            .as_type(as_type(self.as_type)?)
+            .on_mismatch(on_mismatch(self.on_mismatch)?)
+            .order(order(self.order)?))
     }
+
+    /// Narrows a scan to what is asked for, which is nothing by row.
+    pub(crate) fn narrow_scan(&self, mut scan: Scan) -> Result<Scan> {
+        none_reserved(self.reserved)?;
+        if switch(self.by_row, false)? || self.last != 0 {
+            return Err(Failure::Argument("a scan is not narrowed by rows"));
+        }
+        if switch(self.by_time, false)? {
+            scan = scan.range(self.time_start..self.time_end);
+        }
+        Ok(scan
+            .as_type(as_type(self.as_type)?)
+            .on_mismatch(on_mismatch(self.on_mismatch)?)
+            .order(order(self.order)?))
+    }
+}
+
+/// The type of this number.
+pub(crate) fn as_type(as_type: i32) -> Result<AsType> {
+    Ok(match as_type {
+        SYNA_AS_NATURAL => AsType::Natural,
+        SYNA_AS_STRUCT => AsType::Struct,
+        SYNA_AS_FLOAT => AsType::Float,
+        SYNA_AS_INT => AsType::Int,
+        SYNA_AS_TEXT => AsType::Text,
+        SYNA_AS_BYTES => AsType::Bytes,
+        SYNA_AS_UNION => AsType::Union,
+        _ => return Err(Failure::Argument("as_type is none of SYNA_AS_*")),
+    })
+}
+
+/// The choice of this number.
+pub(crate) fn on_mismatch(on_mismatch: i32) -> Result<OnMismatch> {
+    Ok(match on_mismatch {
+        SYNA_MISMATCH_RAISE => OnMismatch::Raise,
+        SYNA_MISMATCH_NULL => OnMismatch::Null,
+        SYNA_MISMATCH_SKIP => OnMismatch::Skip,
+        _ => return Err(Failure::Argument("on_mismatch is none of SYNA_MISMATCH_*")),
+    })
+}
+
+fn order(order: i32) -> Result<Order> {
+    Ok(match order {
+        SYNA_ORDER_APPEND => Order::Append,
+        SYNA_ORDER_TIME => Order::Time,
+        _ => return Err(Failure::Argument("order is none of SYNA_ORDER_*")),
+    })
 }

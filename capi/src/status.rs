@@ -118,6 +118,10 @@ pub const SYNA_ERR_NO_SUCH_OFFSET: i32 = -27;
 pub const SYNA_ERR_NOT_OURS: i32 = -28;
 /// The file has other hard links, which a rewrite would leave behind.
 pub const SYNA_ERR_HARD_LINKED: i32 = -29;
+/// A record batch cannot be stored as it is: a column is missing, twice there, of a type that cannot
+/// be stored, or a cell of it is; the message names column, row and way out. Nothing of it was
+/// written.
+pub const SYNA_ERR_INVALID_DATA: i32 = -30;
 /// A bug of this library was caught at its border. The message says more; please report it.
 pub const SYNA_ERR_INTERNAL_PANIC: i32 = -100;
 
@@ -142,13 +146,19 @@ fn code_of(error: &SynaError) -> i32 {
         SynaError::NotOpen { .. } => SYNA_ERR_DB_NOT_FOUND,
         SynaError::IsDirectory { .. } | SynaError::NotARegularFile { .. } => SYNA_ERR_INVALID_PATH,
         SynaError::Io { .. } => SYNA_ERR_IO,
-        SynaError::Serialization { .. } => SYNA_ERR_SERIALIZATION,
+        SynaError::Serialization { .. } | SynaError::Arrow { .. } => SYNA_ERR_SERIALIZATION,
+        SynaError::ColumnNotFound { .. }
+        | SynaError::DuplicateColumn { .. }
+        | SynaError::UnsupportedColumn { .. }
+        | SynaError::InvalidCell { .. } => SYNA_ERR_INVALID_DATA,
+        SynaError::WriteStopped { source, .. } => code_of(source),
         SynaError::KeyNotFound { .. } => SYNA_ERR_KEY_NOT_FOUND,
         SynaError::TypeMismatch { .. } => SYNA_ERR_TYPE_MISMATCH,
         SynaError::EmptyKey => SYNA_ERR_EMPTY_KEY,
         SynaError::KeyTooLong { .. } => SYNA_ERR_KEY_TOO_LONG,
         SynaError::InvalidOption { .. }
         | SynaError::InvalidPattern { .. }
+        | SynaError::DuplicateKey { .. }
         | SynaError::LengthMismatch { .. } => SYNA_ERR_INVALID_ARGUMENT,
         SynaError::NotFound { .. } => SYNA_ERR_FILE_NOT_FOUND,
         SynaError::AlreadyExists { .. } => SYNA_ERR_ALREADY_EXISTS,
@@ -168,7 +178,8 @@ fn code_of(error: &SynaError) -> i32 {
         SynaError::OutOfMemory { .. } => SYNA_ERR_OUT_OF_MEMORY,
         SynaError::ValueTooLarge { .. }
         | SynaError::BatchTooLarge { .. }
-        | SynaError::ColumnTooLarge { .. } => SYNA_ERR_TOO_LARGE,
+        | SynaError::ColumnTooLarge { .. }
+        | SynaError::FrameTooLarge { .. } => SYNA_ERR_TOO_LARGE,
         SynaError::NetworkFileSystem { .. } => SYNA_ERR_NETWORK_FS,
         SynaError::TornTailTooLong { .. } => SYNA_ERR_TORN_TAIL_TOO_LONG,
         SynaError::NoSuchOffset { .. } => SYNA_ERR_NO_SUCH_OFFSET,
@@ -177,7 +188,7 @@ fn code_of(error: &SynaError) -> i32 {
     }
 }
 
-const NAMES: [(i32, &CStr); 31] = [
+const NAMES: [(i32, &CStr); 32] = [
     (SYNA_SUCCESS, c"SYNA_SUCCESS"),
     (SYNA_ERR_GENERIC, c"SYNA_ERR_GENERIC"),
     (SYNA_ERR_DB_NOT_FOUND, c"SYNA_ERR_DB_NOT_FOUND"),
@@ -209,6 +220,7 @@ const NAMES: [(i32, &CStr); 31] = [
     (SYNA_ERR_NO_SUCH_OFFSET, c"SYNA_ERR_NO_SUCH_OFFSET"),
     (SYNA_ERR_NOT_OURS, c"SYNA_ERR_NOT_OURS"),
     (SYNA_ERR_HARD_LINKED, c"SYNA_ERR_HARD_LINKED"),
+    (SYNA_ERR_INVALID_DATA, c"SYNA_ERR_INVALID_DATA"),
 ];
 const PANIC_NAME: &CStr = c"SYNA_ERR_INTERNAL_PANIC";
 

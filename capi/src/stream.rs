@@ -6,26 +6,74 @@
 
 use std::ffi::{CString, c_char, c_int, c_void};
 
-use arrow_array::StructArray;
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
-use arrow_array::{Array, RecordBatchReader};
+use arrow_array::{Array, RecordBatch, RecordBatchReader, StructArray};
 use arrow_data::ffi::FFI_ArrowArray;
+use arrow_schema::SchemaRef;
 use arrow_schema::ffi::FFI_ArrowSchema;
-use synadb_core::{HistoryStream, SynaError};
+use synadb_core::{HistoryStream, ScanStream, SynaError};
 
 use crate::input::Out;
 use crate::status::{Failure, Result, callback};
 
+/// Batches that are made as they are asked for.
+pub(crate) trait Batches: Send {
+    fn schema(&self) -> SchemaRef;
+    fn next_batch(&mut self) -> synadb_core::Result<Option<RecordBatch>>;
+}
+
+impl Batches for HistoryStream {
+    fn schema(&self) -> SchemaRef {
+        RecordBatchReader::schema(self)
+    }
+
+    fn next_batch(&mut self) -> synadb_core::Result<Option<RecordBatch>> {
+        HistoryStream::next_batch(self)
+    }
+}
+
+impl Batches for ScanStream {
+    fn schema(&self) -> SchemaRef {
+        RecordBatchReader::schema(self)
+    }
+
+    fn next_batch(&mut self) -> synadb_core::Result<Option<RecordBatch>> {
+        ScanStream::next_batch(self)
+    }
+}
+
+/// One batch, there already.
+pub(crate) struct OneBatch {
+    schema: SchemaRef,
+    batch: Option<RecordBatch>,
+}
+
+impl From<RecordBatch> for OneBatch {
+    fn from(batch: RecordBatch) -> Self {
+        OneBatch { schema: batch.schema(), batch: Some(batch) }
+    }
+}
+
+impl Batches for OneBatch {
+    fn schema(&self) -> SchemaRef {
+        SchemaRef::clone(&self.schema)
+    }
+
+    fn next_batch(&mut self) -> synadb_core::Result<Option<RecordBatch>> {
+        Ok(self.batch.take())
+    }
+}
+
 /// What a stream keeps for its consumer.
 struct Private {
-    batches: HistoryStream,
+    batches: Box<dyn Batches>,
     /// The message of the last error; stays where it is until the next call.
     last_error: Option<CString>,
 }
 
 /// A stream that owns `batches`.
-pub(crate) fn export(batches: HistoryStream) -> FFI_ArrowArrayStream {
-    let private = Box::new(Private { batches, last_error: None });
+pub(crate) fn export(batches: impl Batches + 'static) -> FFI_ArrowArrayStream {
+    let private = Box::new(Private { batches: Box::new(batches), last_error: None });
     FFI_ArrowArrayStream {
         get_schema: Some(get_schema),
         get_next: Some(get_next),

@@ -39,6 +39,11 @@ fn histories_leave_by_the_arrow_interfaces() {
 }
 
 #[test]
+fn arrow_comes_in_and_is_released_once() {
+    runs("tests/c/arrow_in.c", C);
+}
+
+#[test]
 fn sixty_four_threads_may_call_everything_at_once() {
     runs("tests/c/threads.c", C);
 }
@@ -57,7 +62,7 @@ fn nothing_is_found_by_the_sanitizers() {
         ("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0"),
         ("UBSAN_OPTIONS", "print_stacktrace=1"),
     ];
-    for source in ["tests/c/classic.c", "tests/c/arrow.c"] {
+    for source in ["tests/c/classic.c", "tests/c/arrow.c", "tests/c/arrow_in.c"] {
         runs_with(source, C, &flags, &env);
     }
     runs_with("tests/c/threads.c", C, &flags, &[env[0], env[1], ("SYNADB_THREAD_SECONDS", "1")]);

@@ -28,6 +28,8 @@
 
 #include "check.h"
 
+#include "arrow_producer.h"
+
 /* What the library gets instead of the system's calls: those of the C library, or failures. */
 static volatile int syncs_fail, reads_fail, syncs_wait;
 static int wait_for[2], waiting[2]; /* Pipes: a sync that waits is told to go on, and says so. */
@@ -81,7 +83,25 @@ struct context {
     struct ArrowArrayStream* stream;
     int32_t format, cold;
     uint64_t last;
+    const struct syna_write_options* write;
+    struct syna_written* written;
+    struct ArrowArray* in_array;
+    struct ArrowSchema* in_schema;
+    struct ArrowArrayStream* in_stream;
+    enum wrong wrong;
+    const char* const* frame_keys;
+    const size_t* frame_lengths;
+    size_t frame_count;
+    const struct syna_frame_options* framed;
 };
+
+/* What is handed in, made anew for every call. */
+static struct {
+    struct ArrowArray array;
+    struct ArrowSchema schema;
+    struct ArrowArrayStream stream;
+    struct syna_written written;
+} in;
 
 /* Where results go. */
 static struct {
@@ -163,6 +183,26 @@ static int64_t five = 5;
     CALL(syna_db_put_null, syna_db_put_null(c->db, c->k[N], c->kl[N], NULL)) \
     CALL(syna_db_put_floats, syna_db_put_floats(c->db, c->k[F], c->kl[F], c->stamps, c->reals, c->count)) \
     CALL(syna_db_put_ints, syna_db_put_ints(c->db, c->k[I], c->kl[I], NULL, c->wholes, c->count)) \
+    CALL(syna_write_stream, syna_write_stream(c->path, c->write, c->in_stream, c->written)) \
+    CALL(syna_write_array, syna_write_array(c->path, c->write, c->in_array, c->in_schema, c->written)) \
+    CALL(syna_db_write_stream, syna_db_write_stream(c->db, c->write, c->in_stream, c->written)) \
+    CALL(syna_db_write_array, syna_db_write_array(c->db, c->write, c->in_array, c->in_schema, c->written)) \
+    CALL(syna_write_wide_stream, syna_write_wide_stream(c->path, c->write, c->in_stream, c->written)) \
+    CALL(syna_write_wide_array, syna_write_wide_array(c->path, c->write, c->in_array, c->in_schema, c->written)) \
+    CALL(syna_db_write_wide_stream, syna_db_write_wide_stream(c->db, c->write, c->in_stream, c->written)) \
+    CALL(syna_db_write_wide_array, syna_db_write_wide_array(c->db, c->write, c->in_array, c->in_schema, c->written)) \
+    CALL(syna_scan_export, syna_scan_export(c->path, c->pattern, c->asked, c->array, c->schema)) \
+    CALL(syna_scan_stream, syna_scan_stream(c->path, c->pattern, c->asked, c->stream)) \
+    CALL(syna_frame_export, syna_frame_export(c->path, c->frame_keys, c->frame_lengths, c->frame_count, c->framed, c->array, c->schema)) \
+    CALL(syna_frame_stream, syna_frame_stream(c->path, c->frame_keys, c->frame_lengths, c->frame_count, c->framed, c->stream)) \
+    CALL(syna_db_scan_export, syna_db_scan_export(c->db, c->pattern, c->pattern_len, c->asked, c->array, c->schema)) \
+    CALL(syna_db_scan_stream, syna_db_scan_stream(c->db, c->pattern, c->pattern_len, c->asked, c->stream)) \
+    CALL(syna_db_frame_export, syna_db_frame_export(c->db, c->frame_keys, c->frame_lengths, c->frame_count, c->framed, c->array, c->schema)) \
+    CALL(syna_db_frame_stream, syna_db_frame_stream(c->db, c->frame_keys, c->frame_lengths, c->frame_count, c->framed, c->stream)) \
+    CALL(syna_snapshot_scan_export, syna_snapshot_scan_export(c->snapshot, c->pattern, c->pattern_len, c->asked, c->array, c->schema)) \
+    CALL(syna_snapshot_scan_stream, syna_snapshot_scan_stream(c->snapshot, c->pattern, c->pattern_len, c->asked, c->stream)) \
+    CALL(syna_snapshot_frame_export, syna_snapshot_frame_export(c->snapshot, c->frame_keys, c->frame_lengths, c->frame_count, c->framed, c->array, c->schema)) \
+    CALL(syna_snapshot_frame_stream, syna_snapshot_frame_stream(c->snapshot, c->frame_keys, c->frame_lengths, c->frame_count, c->framed, c->stream)) \
     CALL(syna_db_wait_durable, syna_db_wait_durable(c->db, c->offset)) \
     CALL(syna_db_get_float, syna_db_get_float(c->db, c->k[F], c->kl[F], c->at, c->real)) \
     CALL(syna_db_get_int, syna_db_get_int(c->db, c->k[I], c->kl[I], c->at, c->whole)) \
@@ -233,10 +273,26 @@ static int32_t observe(const struct call* call, const struct context* c) {
     memset(&out.array, 0x55, sizeof out.array);
     memset(&out.schema, 0x55, sizeof out.schema);
     memset(&out.stream, 0x55, sizeof out.stream);
+    int writes = strstr(call->name, "_write_") != NULL, wide = strstr(call->name, "_wide_") != NULL;
+    int moved = 0, array_in = writes && strstr(call->name, "_array") && c->in_array && c->in_schema;
+    int stream_in = writes && strstr(call->name, "_stream") && c->in_stream;
+    memset(&in, 0, sizeof in);
+    in.written.points = 7;
+    if (array_in) make_array(&in.array, wide, c->wrong), make_schema(&in.schema, wide, c->wrong);
+    if (stream_in)
+        make_stream(&in.stream, (struct produced){.batches = 1, .wide = wide, .wrong = c->wrong});
+    arrays_released = schemas_released = streams_released = 0;
     call->run(c);
     int32_t status = syna_last_error();
-    int makes_array = strstr(call->name, "_history_export") != NULL;
-    int makes_stream = strstr(call->name, "_history_stream") != NULL;
+    /* What was taken over was released, once, whatever came of it. */
+    moved = arrays_released == 1 && schemas_released == 1 && !in.array.release && !in.schema.release;
+    if (array_in && status != SYNA_ERR_INTERNAL_PANIC) CHECK(moved);
+    if (stream_in && status != SYNA_ERR_INTERNAL_PANIC)
+        CHECK(streams_released == 1 && !in.stream.release);
+    if (writes && c->written) CHECK(status == SYNA_SUCCESS || in.written.points == 0);
+    if (array_in || stream_in) CHECK(!in.array.release && !in.stream.release);
+    int makes_array = strstr(call->name, "_export") != NULL;
+    int makes_stream = strstr(call->name, "_stream") != NULL && !writes;
     int takes_len = strstr(call->name, "_text") || strstr(call->name, "_bytes") ||
                     strstr(call->name, "_tensor") || strstr(call->name, "_ipc") ||
                     strstr(call->name, "_keys");
@@ -336,6 +392,9 @@ static char long_key[65537];
 static double reals[100];
 static int64_t wholes[100];
 
+static const char* const frame_keys[] = {"f", "i"};
+static const size_t frame_lengths[] = {1, 1};
+
 /* A context in which all is well. Nothing that lasts: what ends things gets things of its own. */
 static struct context sound(const char* path) {
     struct context c;
@@ -363,6 +422,9 @@ static struct context sound(const char* path) {
     c.format = SYNA_IPC_STREAM;
     c.last = 1000000;
     c.free_len = 100, c.free_keys_len = 1;
+    c.written = &in.written;
+    c.in_array = &in.array, c.in_schema = &in.schema, c.in_stream = &in.stream;
+    c.frame_keys = frame_keys, c.frame_lengths = frame_lengths, c.frame_count = 2;
     return c;
 }
 
@@ -500,6 +562,12 @@ static void nulls(void) {
     WITHOUT(array);
     WITHOUT(schema);
     WITHOUT(stream);
+    WITHOUT(written);
+    WITHOUT(in_array);
+    WITHOUT(in_schema);
+    WITHOUT(in_stream);
+    WITHOUT(frame_keys);
+    WITHOUT(frame_lengths);
     for (int key = 0; key < KEYS; key++) WITHOUT(k[key]);
 #undef WITHOUT
     /* Everything at once, rewrites too. */
@@ -517,7 +585,11 @@ static void nulls(void) {
 }
 
 static void with_key(struct context* c, const char* key, size_t len) {
+    static const char* one_key;
+    static size_t one_length;
     for (int i = 0; i < KEYS; i++) c->k[i] = key, c->kl[i] = len;
+    one_key = key, one_length = len;
+    c->frame_keys = &one_key, c->frame_lengths = &one_length, c->frame_count = 1;
 }
 
 static void keys_and_arguments(void) {
@@ -531,6 +603,7 @@ static void keys_and_arguments(void) {
     fill(&good);
     with_key(&c, "absent", 6);
     observe_some(&c, "get"), observe_some(&c, "history"), observe_some(&c, "delete");
+    observe_some(&c, "frame");
     struct syna_series* absent;
     CHECK_IS(syna_series_open(good.db, "absent", 6, &absent), SYNA_SUCCESS);
     c.series = c.int_series = absent;
@@ -546,17 +619,42 @@ static void keys_and_arguments(void) {
     observe_some(&c, "history");
     CHECK(syna_put_float_at(c.path, "f", 1, 1) > 0);
     asked.order = SYNA_ORDER_TIME;
-    observe_some(&c, "stream");
+    observe_some(&c, "_history_stream");
     CHECK_IS(syna_snapshot_release(good.snapshot), SYNA_SUCCESS);
     CHECK_IS(syna_snapshot_take(good.db, &good.snapshot), SYNA_SUCCESS);
     c.snapshot = good.snapshot;
-    observe_some(&c, "stream");
+    observe_some(&c, "_history_stream");
+    observe_some(&c, "scan");
     asked.as_type = 99;
-    observe_some(&c, "history");
+    observe_some(&c, "history"), observe_some(&c, "scan");
+    struct syna_frame_options framed = {.struct_size = sizeof framed, .as_type = SYNA_AS_INT};
+    c = good, c.framed = &framed;
+    observe_some(&c, "frame");
+    framed.as_type = 0, framed.every = 1, framed.by_time = SYNA_ON;
+    framed.time_start = INT64_MIN, framed.time_end = INT64_MAX;
+    observe_some(&c, "frame");
+    framed.every = -1;
+    observe_some(&c, "frame");
+    c.framed = NULL, c.frame_count = 0;
+    observe_some(&c, "frame");
+    c = good, c.wrong = NO_COLUMN;
+    observe_some(&c, "_write_");
+    c.wrong = BAD_OFFSETS;
+    observe_some(&c, "_write_");
+    c.wrong = BAD_FORMAT;
+    observe_some(&c, "_write_");
+    struct syna_write_options odd_write = {.struct_size = sizeof odd_write, .floor = 9};
+    c = good, c.write = &odd_write;
+    observe_some(&c, "_write_");
+    odd_write.floor = 0, odd_write.prefix = "\xff", odd_write.time_column = "\xff";
+    observe_some(&c, "_write_");
+    odd_write.prefix = odd_write.time_column = NULL;
+    odd_write.atomic = SYNA_ON, odd_write.write_budget_bytes = 1;
+    observe_some(&c, "_write_");
     c = good, c.pattern = "[";
-    observe_some(&c, "keys"), observe_some(&c, "retain");
+    observe_some(&c, "keys"), observe_some(&c, "retain"), observe_some(&c, "scan");
     c.pattern = "\xff";
-    observe_some(&c, "keys"), observe_some(&c, "retain");
+    observe_some(&c, "keys"), observe_some(&c, "retain"), observe_some(&c, "scan");
     c = good, c.cold = 7, c.last = 0, c.format = 9, c.offset = -1;
     observe_some(&c, "optimize"), observe_some(&c, "retain"), observe_some(&c, "ipc");
     observe_some(&c, "wait_durable");
@@ -802,10 +900,14 @@ static void damaged_files(void) {
     observe_some(&c, "_get_bytes"), observe_some(&c, "_get_kind");
     /* The history is. */
     c.k[F] = "many", c.kl[F] = 4, c.k[I] = "whole", c.kl[I] = 5;
-    observe_some(&c, "tensor"), observe_some(&c, "history");
+    observe_some(&c, "tensor"), observe_some(&c, "history"), observe_some(&c, "scan");
+    static const char* const damaged_keys[] = {"many", "whole"};
+    static const size_t damaged_lengths[] = {4, 5};
+    c.frame_keys = damaged_keys, c.frame_lengths = damaged_lengths;
+    observe_some(&c, "frame");
     struct syna_history_options by_time = {.struct_size = sizeof by_time, .order = SYNA_ORDER_TIME};
     c.asked = &by_time;
-    observe_some(&c, "stream");
+    observe_some(&c, "_history_stream");
     c.asked = NULL;
     observe_some(&c, "verify");
     observe_some(&c, "compact"), observe_some(&c, "optimize");
@@ -847,7 +949,9 @@ static const char* const writers[] = {
     "syna_db_put_floats", "syna_db_put_ints", "syna_series_put_float", "syna_series_put_int",
     "syna_flush", "syna_db_flush", "syna_sync", "syna_db_sync", "syna_compact", "syna_optimize",
     "syna_retain", "syna_db_compact", "syna_db_optimize", "syna_db_retain", "syna_db_wait_durable",
-    "syna_backup", "syna_db_backup", NULL};
+    "syna_backup", "syna_db_backup", "syna_write_stream", "syna_write_array", "syna_write_wide_stream",
+    "syna_write_wide_array", "syna_db_write_stream", "syna_db_write_array",
+    "syna_db_write_wide_stream", "syna_db_write_wide_array", NULL};
 
 /* What writes at once where a put does. */
 static int waits_for_nothing(const char* name) {
@@ -940,6 +1044,7 @@ static void observe_reads(const struct context* c) {
     observe_some(c, "_get_"), observe_some(c, "history"), observe_some(c, "_exists");
     observe_some(c, "_keys"), observe_some(c, "verify"), observe_some(c, "_take");
     observe_some(c, "series_open"), observe_some(c, "refresh"), observe_some(c, "backup");
+    observe_some(c, "scan"), observe_some(c, "frame");
 }
 
 static void readers_beside_a_writer(void) {
@@ -1022,6 +1127,8 @@ static pid_t start_with_bytes(size_t bytes, void (*run)(struct context*), struct
         for (int i = 0; i < KEYS; i++) opened.k[i] = c->k[i], opened.kl[i] = c->kl[i];
         opened.reals = c->reals, opened.wholes = c->wholes, opened.count = c->count;
         opened.stamps = NULL, opened.new_path = c->new_path;
+        opened.frame_keys = c->frame_keys, opened.frame_lengths = c->frame_lengths;
+        opened.frame_count = c->frame_count;
         struct syna_series *series = opened.series, *ints = opened.int_series;
         CHECK_IS(syna_series_open(opened.db, c->k[F], c->kl[F], &opened.series), SYNA_SUCCESS);
         opened.int_series = opened.series;
@@ -1057,7 +1164,9 @@ static void take_histories(struct context* c) {
     observe_some(c, "_tensor"), observe_some(c, "_export"), observe_some(c, "_ipc");
     struct syna_history_options by_time = {.struct_size = sizeof by_time, .order = SYNA_ORDER_TIME};
     c->asked = &by_time;
-    observe_some(c, "_stream");
+    observe_some(c, "_history_stream");
+    c->asked = NULL;
+    observe_some(c, "_scan_export"), observe_some(c, "_frame");
 }
 
 static void take_keys(struct context* c) { observe_some(c, "_keys"); }
@@ -1146,10 +1255,11 @@ static void too_large(void) {
     free(text);
     CHECK_IS(syna_snapshot_release(c.snapshot), SYNA_SUCCESS);
     CHECK_IS(syna_snapshot_take(c.db, &c.snapshot), SYNA_SUCCESS);
-    observe_some(&c, "_export");
+    c.pattern = "f", c.pattern_len = 1;
+    observe_some(&c, "_history_export"), observe_some(&c, "_scan_export");
     struct syna_history_options by_time = {.struct_size = sizeof by_time, .order = SYNA_ORDER_TIME};
     c.asked = &by_time;
-    observe_some(&c, "_stream");
+    observe_some(&c, "_history_stream");
     close_all(&c);
     remove("large.syna");
 }
