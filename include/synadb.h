@@ -1026,7 +1026,7 @@ int64_t syna_put_null_at(const char *path,
  * Appends `len` doubles of one key, all with the present time, as one commit that is visible wholly or
  * not at all. Returns the offset of its first entry; with `len` 0 nothing is appended and it is the
  * end of the file's log. NULL is allowed where `len` is 0. Threads: any.
- * Status: the offset, PATH, KEY, WRITE, INVALID_ARGUMENT, TOO_LARGE, OUT_OF_MEMORY.
+ * Status: the offset, PATH, KEY, WRITE, INVALID_ARGUMENT, OUT_OF_MEMORY.
  */
 int64_t syna_put_floats_batch(const char *path,
                               const char *key,
@@ -1037,7 +1037,7 @@ int64_t syna_put_floats_batch(const char *path,
  * Appends `len` integers of one key, all with the present time, as one commit that is visible wholly or
  * not at all. Returns the offset of its first entry; with `len` 0 nothing is appended and it is the
  * end of the file's log. NULL is allowed where `len` is 0. Threads: any.
- * Status: the offset, PATH, KEY, WRITE, INVALID_ARGUMENT, TOO_LARGE, OUT_OF_MEMORY.
+ * Status: the offset, PATH, KEY, WRITE, INVALID_ARGUMENT, OUT_OF_MEMORY.
  */
 int64_t syna_put_ints_batch(const char *path,
                             const char *key,
@@ -1046,7 +1046,7 @@ int64_t syna_put_ints_batch(const char *path,
 
 /**
  * As `syna_put_floats_batch` with a timestamp for each value, microseconds since 1970-01-01 UTC.
- * Status: the offset, PATH, KEY, WRITE, INVALID_ARGUMENT, TOO_LARGE.
+ * Status: the offset, PATH, KEY, WRITE, INVALID_ARGUMENT.
  */
 int64_t syna_put_floats_batch_at(const char *path,
                                  const char *key,
@@ -1056,7 +1056,7 @@ int64_t syna_put_floats_batch_at(const char *path,
 
 /**
  * As `syna_put_ints_batch` with a timestamp for each value, microseconds since 1970-01-01 UTC.
- * Status: the offset, PATH, KEY, WRITE, INVALID_ARGUMENT, TOO_LARGE.
+ * Status: the offset, PATH, KEY, WRITE, INVALID_ARGUMENT.
  */
 int64_t syna_put_ints_batch_at(const char *path,
                                const char *key,
@@ -1143,7 +1143,7 @@ int64_t syna_db_put_null(const struct syna_db *db,
 
 /**
  * Appends `len` doubles as one commit. `timestamps` has as many, or is NULL for the present time.
- * Otherwise as `syna_put_floats_batch`. Status: the offset, HANDLE, KEY, WRITE, TOO_LARGE, OUT_OF_MEMORY.
+ * Otherwise as `syna_put_floats_batch`. Status: the offset, HANDLE, KEY, WRITE, OUT_OF_MEMORY.
  */
 int64_t syna_db_put_floats(const struct syna_db *db,
                            const char *key,
@@ -1154,7 +1154,7 @@ int64_t syna_db_put_floats(const struct syna_db *db,
 
 /**
  * Appends `len` integers as one commit. `timestamps` has as many, or is NULL for the present time.
- * Otherwise as `syna_put_ints_batch`. Status: the offset, HANDLE, KEY, WRITE, TOO_LARGE, OUT_OF_MEMORY.
+ * Otherwise as `syna_put_ints_batch`. Status: the offset, HANDLE, KEY, WRITE, OUT_OF_MEMORY.
  */
 int64_t syna_db_put_ints(const struct syna_db *db,
                          const char *key,
@@ -1657,7 +1657,7 @@ int32_t syna_snapshot_scan_export(const struct syna_snapshot *snapshot,
                                   struct ArrowSchema *out_schema);
 
 /**
- * As `syna_scan_stream`. Status: SUCCESS, HANDLE, INVALID_PATH.
+ * As `syna_scan_stream`. Status: SUCCESS, HANDLE, INVALID_PATH, CORRUPT.
  */
 int32_t syna_snapshot_scan_stream(const struct syna_snapshot *snapshot,
                                   const char *pattern,

@@ -179,7 +179,7 @@ pub unsafe extern "C" fn syna_db_put_null(
 }
 
 /// Appends `len` doubles as one commit. `timestamps` has as many, or is NULL for the present time.
-/// Otherwise as `syna_put_floats_batch`. Status: the offset, HANDLE, KEY, WRITE, TOO_LARGE, OUT_OF_MEMORY.
+/// Otherwise as `syna_put_floats_batch`. Status: the offset, HANDLE, KEY, WRITE, OUT_OF_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_db_put_floats(
     db: *const syna_db,
@@ -204,7 +204,7 @@ pub unsafe extern "C" fn syna_db_put_floats(
 }
 
 /// Appends `len` integers as one commit. `timestamps` has as many, or is NULL for the present time.
-/// Otherwise as `syna_put_ints_batch`. Status: the offset, HANDLE, KEY, WRITE, TOO_LARGE, OUT_OF_MEMORY.
+/// Otherwise as `syna_put_ints_batch`. Status: the offset, HANDLE, KEY, WRITE, OUT_OF_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_db_put_ints(
     db: *const syna_db,

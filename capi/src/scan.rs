@@ -140,7 +140,7 @@ pub unsafe extern "C" fn syna_snapshot_scan_export(
     }
 }
 
-/// As `syna_scan_stream`. Status: SUCCESS, HANDLE, INVALID_PATH.
+/// As `syna_scan_stream`. Status: SUCCESS, HANDLE, INVALID_PATH, CORRUPT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_snapshot_scan_stream(
     snapshot: *const syna_snapshot,

@@ -31,7 +31,7 @@ static void batches_are_moved_and_written(struct syna_db* db) {
     make_array(&array, 1, NOTHING), make_schema(&schema, 1, NOTHING);
     CHECK_IS(syna_db_write_wide_array(db, &options, &array, &schema, NULL), SYNA_SUCCESS);
     CHECK(!array.release && !schema.release && arrays_released == 2 && schemas_released == 2);
-    CHECK_IS(syna_get_int(DB, "wide/b", &whole), SYNA_SUCCESS);
+    CHECK_IS(syna_get_int(DB, "wide/wb", &whole), SYNA_SUCCESS);
     CHECK(whole == 3);
 
     struct ArrowArrayStream stream;
@@ -146,8 +146,8 @@ static void scans_and_frames_go_out_and_in(struct syna_db* db) {
     CHECK_IS(syna_snapshot_scan_stream(snapshot, "none*", 5, NULL, &stream), SYNA_SUCCESS);
     CHECK(rows_of(&stream) == 0);
 
-    const char* const keys[] = {"k1", "wide/b"};
-    const size_t lengths[] = {2, 6};
+    const char* const keys[] = {"k1", "wide/wb"};
+    const size_t lengths[] = {2, 7};
     CHECK_IS(syna_frame_export(DB, keys, NULL, 2, NULL, &array, &schema), SYNA_SUCCESS);
     CHECK(schema.n_children == 3 && !strcmp(schema.children[1]->name, "k1"));
     CHECK(array.length == 3 && !strcmp(schema.children[2]->format, "l"));

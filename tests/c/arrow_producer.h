@@ -1,6 +1,6 @@
 /* Record batches made by hand, as the text of the C Data Interface says, that count how often they
  * are released: columns `key` (utf8), `timestamp` (microseconds, UTC) and `value` (double); or in the
- * wide form `timestamp` and the columns `a` and `b`. */
+ * wide form `timestamp` and the columns `wa` and `wb`. */
 #ifndef ARROW_PRODUCER_H
 #define ARROW_PRODUCER_H
 
@@ -47,7 +47,7 @@ enum wrong { NOTHING, NO_COLUMN, NULL_ROW, BAD_FORMAT, BAD_OFFSETS, FEWER_CHILDR
 
 static const char* const long_names[] = {"key", "timestamp", "value"};
 static const char* const long_formats[] = {"u", "tsu:UTC", "g"};
-static const char* const wide_names[] = {"timestamp", "a", "b"};
+static const char* const wide_names[] = {"timestamp", "wa", "wb"};
 static const char* const wide_formats[] = {"tsu:UTC", "g", "l"};
 
 static void make_schema(struct ArrowSchema* schema, int wide, enum wrong wrong) {

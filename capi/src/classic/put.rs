@@ -170,7 +170,7 @@ pub unsafe extern "C" fn syna_put_null_at(
 /// Appends `len` doubles of one key, all with the present time, as one commit that is visible wholly or
 /// not at all. Returns the offset of its first entry; with `len` 0 nothing is appended and it is the
 /// end of the file's log. NULL is allowed where `len` is 0. Threads: any.
-/// Status: the offset, PATH, KEY, WRITE, INVALID_ARGUMENT, TOO_LARGE, OUT_OF_MEMORY.
+/// Status: the offset, PATH, KEY, WRITE, INVALID_ARGUMENT, OUT_OF_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_put_floats_batch(
     path: *const c_char,
@@ -190,7 +190,7 @@ pub unsafe extern "C" fn syna_put_floats_batch(
 /// Appends `len` integers of one key, all with the present time, as one commit that is visible wholly or
 /// not at all. Returns the offset of its first entry; with `len` 0 nothing is appended and it is the
 /// end of the file's log. NULL is allowed where `len` is 0. Threads: any.
-/// Status: the offset, PATH, KEY, WRITE, INVALID_ARGUMENT, TOO_LARGE, OUT_OF_MEMORY.
+/// Status: the offset, PATH, KEY, WRITE, INVALID_ARGUMENT, OUT_OF_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_put_ints_batch(
     path: *const c_char,
@@ -208,7 +208,7 @@ pub unsafe extern "C" fn syna_put_ints_batch(
 }
 
 /// As `syna_put_floats_batch` with a timestamp for each value, microseconds since 1970-01-01 UTC.
-/// Status: the offset, PATH, KEY, WRITE, INVALID_ARGUMENT, TOO_LARGE.
+/// Status: the offset, PATH, KEY, WRITE, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_put_floats_batch_at(
     path: *const c_char,
@@ -228,7 +228,7 @@ pub unsafe extern "C" fn syna_put_floats_batch_at(
 }
 
 /// As `syna_put_ints_batch` with a timestamp for each value, microseconds since 1970-01-01 UTC.
-/// Status: the offset, PATH, KEY, WRITE, INVALID_ARGUMENT, TOO_LARGE.
+/// Status: the offset, PATH, KEY, WRITE, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_put_ints_batch_at(
     path: *const c_char,
