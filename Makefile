@@ -17,7 +17,7 @@ FEATURES ?= synadb/cli
 FUZZ_SECONDS ?= 600
 
 .PHONY: help demo test check fmt clippy doc bench bars crash-long sigkill-long bit-flips canaries \
-	alive loom fuzz deny tools python python-test python-torch wheel
+	alive loom fuzz deny tools header install python python-test python-torch wheel
 
 help:
 	@echo "make demo          import real weather data, show it, survive a kill"
@@ -33,7 +33,9 @@ help:
 	@echo "make loom          readers beside the writer of the index, every interleaving"
 	@echo "make fuzz          hostile files, FUZZ_SECONDS=600 for each target"
 	@echo "make deny          licences, duplicates, sources, known advisories"
-	@echo "make tools         cargo-deny, into .tools/"
+	@echo "make header        include/synadb.h from the sources of capi/"
+	@echo "make install       the C library and its headers, PREFIX=/usr/local DESTDIR="
+	@echo "make tools         cargo-deny and cbindgen, into .tools/"
 	@echo "make python        the Python package with all that its tests need, into .venv/"
 	@echo "make python-test   the tests of the Python package (part of make test)"
 	@echo "make python-torch  the same with PyTorch, for the system's Python (part of make test)"
@@ -112,11 +114,26 @@ deny: tools
 	$(CARGO) deny --workspace check bans licenses sources
 	$(CARGO) deny --workspace check advisories
 
-tools: $(TOOLS)/bin/cargo-deny
+header: $(TOOLS)/bin/cbindgen
+	cd capi && cbindgen --quiet --config cbindgen.toml --crate synadb-capi --output ../include/synadb.h
+
+# Shared library with a soname and links, static library, headers, pkg-config, CMake.
+PREFIX ?= /usr/local
+DESTDIR ?=
+install:
+	$(CARGO) build --release --package synadb-capi
+	PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" sh capi/install/install.sh
+
+tools: $(TOOLS)/bin/cargo-deny $(TOOLS)/bin/cbindgen
 
 # Its own target folder is removed again: it is larger than everything else here.
 $(TOOLS)/bin/cargo-deny:
 	CARGO_TARGET_DIR="$(TOOLS)/build" $(CARGO) install --locked --root "$(TOOLS)" cargo-deny
+	rm -rf "$(TOOLS)/build"
+
+# Of a fixed version: another one might write the header otherwise.
+$(TOOLS)/bin/cbindgen:
+	CARGO_TARGET_DIR="$(TOOLS)/build" $(CARGO) install --locked --root "$(TOOLS)" cbindgen@0.29.4
 	rm -rf "$(TOOLS)/build"
 
 # ---- Python ----------------------------------------------------------------------------------------

@@ -309,6 +309,17 @@ proptest! {
             all.iter().filter_map(|p| p.value.as_float()).map(f64::to_bits).collect();
         let tensor = db.get_history_tensor(KEY).unwrap();
         prop_assert_eq!(tensor.iter().map(|f| f.to_bits()).collect::<Vec<_>>(), floats);
+        let history = db.history(KEY).unwrap();
+        // The numbers of one kind with their times, whatever the history was asked for before.
+        let odd = history.clone().as_type(AsType::Bytes).on_mismatch(OnMismatch::Skip);
+        let ints: Vec<i64> = all.iter().filter_map(|p| p.value.as_int()).collect();
+        prop_assert_eq!(&odd.only_ints().unwrap()[..], &ints[..]);
+        prop_assert_eq!(odd.only_floats().unwrap().len(), tensor.len());
+        for kind in [AtomKind::Float, AtomKind::Int] {
+            let of_kind = all.iter().filter(|p| p.value.kind() == kind);
+            let stamps: Vec<i64> = of_kind.map(|p| p.timestamp).collect();
+            prop_assert_eq!(&odd.only_timestamps(kind).unwrap()[..], &stamps[..]);
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::atom::AtomKind;
 use crate::error::{Result, SynaError};
 use crate::index::{HistoryView, KeyId, KeySlot, Part};
 use crate::materialize::cache::Column;
+use crate::materialize::pool::PoolBuf;
 use crate::materialize::schema::{ValueType, arrow_error};
 use crate::materialize::{
     AsType, Batches, Explain, How, KeyReader, Kinds, OnMismatch, Order, Piece, Tensor, explain,
@@ -443,12 +444,41 @@ impl History {
         reader.tensor(&pieces(&selected.parts, &selected.rows), on_mismatch).map(Tensor::new)
     }
 
-    /// The floats among the points.
-    pub(super) fn floats_only(&self) -> Result<Tensor> {
+    /// The `Float` points alone, in append order, as a tensor of its own: other kinds are left out
+    /// and nothing is converted, whatever type is asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`History::read`].
+    pub fn only_floats(&self) -> Result<Tensor> {
+        self.only(AtomKind::Float, Column::Values(ValueType::Float)).map(Tensor::new)
+    }
+
+    /// As [`History::only_floats`] for the `Int` points.
+    ///
+    /// # Errors
+    ///
+    /// As [`History::read`].
+    pub fn only_ints(&self) -> Result<Tensor<i64>> {
+        self.only(AtomKind::Int, Column::Values(ValueType::Int)).map(Tensor::new)
+    }
+
+    /// The timestamps of the points of one kind, one for each of [`History::only_floats`] or
+    /// [`History::only_ints`].
+    ///
+    /// # Errors
+    ///
+    /// As [`History::read`].
+    pub fn only_timestamps(&self, kind: AtomKind) -> Result<Tensor<i64>> {
+        self.only(kind, Column::Timestamps).map(Tensor::new)
+    }
+
+    fn only(&self, kind: AtomKind, column: Column) -> Result<PoolBuf> {
         self.check()?;
-        let selected = self.selected()?;
-        let pieces = pieces(&selected.parts, &selected.rows);
-        self.reader.floats_only(&pieces).map(Tensor::new)
+        // A type that skips what does not fit would narrow the rows.
+        let history = self.clone().as_type(AsType::Natural).on_mismatch(OnMismatch::Raise);
+        let selected = history.selected()?;
+        self.reader.only(&pieces(&selected.parts, &selected.rows), kind, column)
     }
 
     /// What [`read`](History::read) would cost now: for each column what is mapped, cached, decoded

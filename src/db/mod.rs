@@ -703,7 +703,7 @@ impl SynaDB {
     ///
     /// As [`SynaDB::get_history`].
     pub fn get_history_tensor(&self, key: &str) -> Result<Tensor> {
-        self.history(key)?.floats_only()
+        self.history(key)?.only_floats()
     }
 
     /// Returns the memory of cached columns and idle buffers to the system, as far as no array or

@@ -217,7 +217,7 @@ impl Snapshot {
     ///
     /// As [`SynaDB::get_history_tensor`].
     pub fn get_history_tensor(&self, key: &str) -> Result<Tensor> {
-        self.history(key)?.floats_only()
+        self.history(key)?.only_floats()
     }
 
     /// All live points of a key in append order.

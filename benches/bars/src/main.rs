@@ -13,6 +13,7 @@
 
 mod append;
 mod bare;
+mod capi;
 mod child;
 mod copy;
 mod data;
@@ -73,6 +74,11 @@ const GROUPS: &[&Group] = &[
     &ingest::ARRIVAL,
     &long::ALIVE,
     &many::SCAN,
+    &capi::CALLS,
+    &capi::DATABASES,
+    &capi::HISTORIES,
+    &capi::LEAKS,
+    &capi::TESTS,
     &python::EXPORT,
     &python::FRESH_RAW,
     &python::FRESH_ENCODED,
