@@ -17,7 +17,7 @@ FEATURES ?= synadb/cli
 FUZZ_SECONDS ?= 600
 
 .PHONY: help demo test check fmt clippy doc bench bars crash-long sigkill-long bit-flips canaries \
-	alive loom fuzz deny tools
+	alive loom fuzz deny tools header install python python-test python-torch wheel
 
 help:
 	@echo "make demo          import real weather data, show it, survive a kill"
@@ -33,15 +33,27 @@ help:
 	@echo "make loom          readers beside the writer of the index, every interleaving"
 	@echo "make fuzz          hostile files, FUZZ_SECONDS=600 for each target"
 	@echo "make deny          licences, duplicates, sources, known advisories"
-	@echo "make tools         cargo-deny, into .tools/"
+	@echo "make header        include/synadb.h from the sources of capi/"
+	@echo "make install       the C library and its headers, PREFIX=/usr/local DESTDIR="
+	@echo "make tools         cargo-deny and cbindgen, into .tools/"
+	@echo "make python        the Python package with all that its tests need, into .venv/"
+	@echo "make python-test   the tests of the Python package (part of make test)"
+	@echo "make python-torch  the same with PyTorch, for the system's Python (part of make test)"
+	@echo "make wheel         the wheel, into target/wheels/"
 
-demo:
+demo: python
 	$(CARGO) run --release --features cli --example demo
+	@echo
+	@echo "== The weather in Polars and pandas"
+	$(VENV)/bin/python examples/python/weather_to_polars.py $(CURDIR)/target/weather.png
 
 # Plain `cargo test`, so that only a Rust toolchain is needed. A test that wants an optional tool
 # prints `skipped: <tool> (<how to install it>)`; with SYNADB_REQUIRE_ALL=1 it fails instead.
-test:
-	$(CARGO) test --workspace --features "$(FEATURES)"
+test: rust-test python-test python-torch
+
+.PHONY: rust-test
+rust-test:
+	$(CARGO) test --workspace --exclude synadb-python --features "$(FEATURES)"
 
 check: fmt clippy doc
 
@@ -99,12 +111,84 @@ fuzz:
 
 # Advisories come from a database that is fetched; the rest needs nothing but Cargo.lock.
 deny: tools
-	$(CARGO) deny check bans licenses sources
-	$(CARGO) deny check advisories
+	$(CARGO) deny --workspace check bans licenses sources
+	$(CARGO) deny --workspace check advisories
 
-tools: $(TOOLS)/bin/cargo-deny
+header: $(TOOLS)/bin/cbindgen
+	cd capi && cbindgen --quiet --config cbindgen.toml --crate synadb-capi --output ../include/synadb.h
+
+# Shared library with a soname and links, static library, headers, pkg-config, CMake.
+PREFIX ?= /usr/local
+DESTDIR ?=
+install:
+	$(CARGO) build --release --package synadb-capi
+	PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" sh capi/install/install.sh
+
+tools: $(TOOLS)/bin/cargo-deny $(TOOLS)/bin/cbindgen
 
 # Its own target folder is removed again: it is larger than everything else here.
 $(TOOLS)/bin/cargo-deny:
 	CARGO_TARGET_DIR="$(TOOLS)/build" $(CARGO) install --locked --root "$(TOOLS)" cargo-deny
 	rm -rf "$(TOOLS)/build"
+
+# Of a fixed version: another one might write the header otherwise.
+$(TOOLS)/bin/cbindgen:
+	CARGO_TARGET_DIR="$(TOOLS)/build" $(CARGO) install --locked --root "$(TOOLS)" cbindgen@0.29.4
+	rm -rf "$(TOOLS)/build"
+
+# ---- Python ----------------------------------------------------------------------------------------
+
+# Any Python from 3.10 on; the environment is made here and nothing is installed outside of it.
+PYTHON ?= python3
+VENV := $(CURDIR)/.venv
+WHEELS := $(CURDIR)/target/wheels
+PYTHON_SOURCES := $(shell find src python/src python/synadb -type f -name '*.rs' -o -type f -name '*.py*' \
+	| grep -v __pycache__) Cargo.lock Cargo.toml python/Cargo.toml python/pyproject.toml
+# The Python that Debian's python3-torch belongs to.
+TORCH_PYTHON ?= /usr/bin/python3
+
+$(VENV)/.tools-installed: python/requirements/build.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install -q --disable-pip-version-check -r python/requirements/build.txt
+	touch $@
+
+$(VENV)/.consumers-installed: $(VENV)/.tools-installed python/requirements/consumers.txt
+	$(VENV)/bin/python -m pip install -q --disable-pip-version-check --prefer-binary \
+		-r python/requirements/consumers.txt
+	touch $@
+
+# One wheel for CPython 3.10 and later. What is built is what is tested and shipped.
+$(WHEELS)/.built: $(VENV)/.tools-installed $(PYTHON_SOURCES)
+	rm -rf $(WHEELS) && mkdir -p $(WHEELS)
+	cd python && PATH="$(VENV)/bin:$$PATH" $(VENV)/bin/maturin build --release --locked \
+		-i $(VENV)/bin/python -o $(WHEELS)
+	touch $@
+
+wheel: $(WHEELS)/.built
+
+$(VENV)/.synadb-installed: $(WHEELS)/.built $(VENV)/.consumers-installed
+	$(VENV)/bin/python -m pip install -q --disable-pip-version-check --no-index --no-deps \
+		--force-reinstall $(WHEELS)/synadb-*.whl
+	touch $@
+
+python: $(VENV)/.synadb-installed
+
+# The bars of the package measure the wheel that is installed here.
+ifeq ($(ISSUE),4)
+bars: python
+endif
+
+python-test: python
+	$(VENV)/bin/pytest -c python/pyproject.toml python/tests $(ARGS)
+
+# The wheel needs no installing: it is unpacked beside Debian's PyTorch. Without that, this says so, and
+# fails where every tool must be there.
+python-torch: $(WHEELS)/.built
+	@if ! $(TORCH_PYTHON) -c "import torch" 2>/dev/null; then \
+		echo "skipped: torch for $(TORCH_PYTHON) (apt-get install python3-torch)"; \
+		test "$(SYNADB_REQUIRE_ALL)" != 1; \
+	else \
+		rm -rf target/torch && $(TORCH_PYTHON) -m zipfile -e $(WHEELS)/synadb-*.whl target/torch && \
+		PYTHONPATH=target/torch $(TORCH_PYTHON) python/tests/torch_program.py && \
+		PYTHONPATH=target/torch $(TORCH_PYTHON) examples/python/features_for_torch.py; \
+	fi

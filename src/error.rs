@@ -457,6 +457,126 @@ pub enum CellFault {
     },
 }
 
+impl SynaError {
+    /// The name of the variant. Other interfaces find their own error by it.
+    #[doc(hidden)]
+    pub fn variant(&self) -> &'static str {
+        // A new variant belongs into `one_of_each`, too, which a test compares with this list.
+        match self {
+            SynaError::NotADatabase { .. } => "NotADatabase",
+            SynaError::IsDirectory { .. } => "IsDirectory",
+            SynaError::NotARegularFile { .. } => "NotARegularFile",
+            SynaError::NotFound { .. } => "NotFound",
+            SynaError::AlreadyExists { .. } => "AlreadyExists",
+            SynaError::UnsupportedVersion { .. } => "UnsupportedVersion",
+            SynaError::UnsupportedFeature { .. } => "UnsupportedFeature",
+            SynaError::Corrupt { .. } => "Corrupt",
+            SynaError::Locked { .. } => "Locked",
+            SynaError::OptionsConflict { .. } => "OptionsConflict",
+            SynaError::NoSuchOffset { .. } => "NoSuchOffset",
+            SynaError::InvalidOption { .. } => "InvalidOption",
+            SynaError::Detached { .. } => "Detached",
+            SynaError::ForkedHandle => "ForkedHandle",
+            SynaError::NotOpen { .. } => "NotOpen",
+            SynaError::Closed => "Closed",
+            SynaError::Poisoned { .. } => "Poisoned",
+            SynaError::ReadOnly => "ReadOnly",
+            SynaError::Busy => "Busy",
+            SynaError::Cancelled => "Cancelled",
+            SynaError::CursorLost { .. } => "CursorLost",
+            SynaError::EmptyKey => "EmptyKey",
+            SynaError::KeyTooLong { .. } => "KeyTooLong",
+            SynaError::ValueTooLarge { .. } => "ValueTooLarge",
+            SynaError::BatchTooLarge { .. } => "BatchTooLarge",
+            SynaError::ColumnTooLarge { .. } => "ColumnTooLarge",
+            SynaError::FrameTooLarge { .. } => "FrameTooLarge",
+            SynaError::DuplicateKey { .. } => "DuplicateKey",
+            SynaError::ColumnNotFound { .. } => "ColumnNotFound",
+            SynaError::DuplicateColumn { .. } => "DuplicateColumn",
+            SynaError::UnsupportedColumn { .. } => "UnsupportedColumn",
+            SynaError::InvalidCell { .. } => "InvalidCell",
+            SynaError::WriteStopped { .. } => "WriteStopped",
+            SynaError::Arrow { .. } => "Arrow",
+            SynaError::LengthMismatch { .. } => "LengthMismatch",
+            SynaError::KeyNotFound { .. } => "KeyNotFound",
+            SynaError::TypeMismatch { .. } => "TypeMismatch",
+            SynaError::InvalidPattern { .. } => "InvalidPattern",
+            SynaError::NetworkFileSystem { .. } => "NetworkFileSystem",
+            SynaError::HardLinked { .. } => "HardLinked",
+            SynaError::TornTailTooLong { .. } => "TornTailTooLong",
+            SynaError::OutOfMemory { .. } => "OutOfMemory",
+            SynaError::Serialization { .. } => "Serialization",
+            SynaError::Io { .. } => "Io",
+        }
+    }
+}
+
+/// One error of every variant, by which other interfaces test that each has its counterpart.
+#[doc(hidden)]
+pub fn one_of_each() -> Vec<SynaError> {
+    let path = || PathBuf::from("/data/house.syna");
+    let key = || "kitchen/temp".to_owned();
+    let refused = || SharedIo::new(io::Error::from(io::ErrorKind::PermissionDenied));
+    vec![
+        SynaError::NotADatabase { path: path(), what: "its magic is another" },
+        SynaError::IsDirectory { path: path() },
+        SynaError::NotARegularFile { path: path() },
+        SynaError::NotFound { path: path() },
+        SynaError::AlreadyExists { path: path() },
+        SynaError::UnsupportedVersion { path: path(), major: 9, minor: 1, supported: 1 },
+        SynaError::UnsupportedFeature { what: "encoding", value: 99, offset: 12_288 },
+        SynaError::Corrupt {
+            offset: 12_288,
+            last_good: 12_288,
+            next_good: Some(16_384),
+            what: "a checksum",
+        },
+        SynaError::Locked { path: path(), pid: Some(42) },
+        SynaError::OptionsConflict { path: path(), option: "durability" },
+        SynaError::NoSuchOffset { offset: 9, end: 8 },
+        SynaError::InvalidOption { option: "every", what: "it must be positive" },
+        SynaError::Detached { path: path() },
+        SynaError::ForkedHandle,
+        SynaError::NotOpen { path: path() },
+        SynaError::Closed,
+        SynaError::Poisoned { operation: "sync", source: refused() },
+        SynaError::ReadOnly,
+        SynaError::Busy,
+        SynaError::Cancelled,
+        SynaError::CursorLost {
+            cursor: "0-0-0-0".to_owned(),
+            what: "the file was rewritten since",
+        },
+        SynaError::EmptyKey,
+        SynaError::KeyTooLong { len: 65_536 },
+        SynaError::ValueTooLarge { len: 2, max: 1 },
+        SynaError::BatchTooLarge { what: "a chunk", len: 2, max: 1 },
+        SynaError::ColumnTooLarge { key: key(), bytes: 2, max: 1 },
+        SynaError::FrameTooLarge { rows: 2, columns: 2, max: 1 },
+        SynaError::DuplicateKey { key: key() },
+        SynaError::ColumnNotFound { column: "key".to_owned(), option: "key_column", found: vec![] },
+        SynaError::DuplicateColumn { column: "key".to_owned() },
+        SynaError::UnsupportedColumn {
+            column: "key".to_owned(),
+            found: DataType::Int8,
+            what: "keys are texts",
+        },
+        SynaError::InvalidCell { column: "key".to_owned(), row: 3, fault: CellFault::NullKey },
+        SynaError::WriteStopped { rows: 1, commits: 1, source: Box::new(SynaError::Closed) },
+        SynaError::Arrow { source: Arc::new(ArrowError::CastError("no".to_owned())) },
+        SynaError::LengthMismatch { timestamps: 1, values: 2 },
+        SynaError::KeyNotFound { key: key() },
+        SynaError::TypeMismatch { key: key(), expected: AtomKind::Float, found: AtomKind::Text },
+        SynaError::InvalidPattern { pattern: "[".to_owned(), what: "a bracket is not closed" },
+        SynaError::NetworkFileSystem { path: path(), file_system: "NFS" },
+        SynaError::HardLinked { path: path(), links: 2 },
+        SynaError::TornTailTooLong { offset: 1, len: 2 },
+        SynaError::OutOfMemory { bytes: 1 << 40 },
+        SynaError::Serialization { operation: "decoded", what: "it is cut off".to_owned() },
+        SynaError::Io { operation: "write", path: path(), source: refused() },
+    ]
+}
+
 /// An [`io::Error`] that can be cloned, because one failed sync answers many waiting appends.
 #[derive(Clone)]
 pub struct SharedIo(std::sync::Arc<io::Error>);
@@ -513,6 +633,26 @@ impl fmt::Display for Pid {
         match self.0 {
             Some(pid) => write!(f, " (process {pid})"),
             None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn one_of_each_has_every_variant_once() {
+        let source = include_str!("error.rs");
+        let listed = source.lines().filter(|line| line.starts_with("            SynaError::"));
+        let listed: BTreeSet<&str> = listed.filter_map(|line| line.split('"').nth(1)).collect();
+        let given: Vec<&str> = one_of_each().iter().map(SynaError::variant).collect();
+        assert_eq!(given.iter().copied().collect::<BTreeSet<_>>(), listed);
+        assert_eq!(given.len(), listed.len());
+        for error in one_of_each() {
+            assert!(!error.to_string().is_empty());
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Once};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 
 static FORKS: AtomicU64 = AtomicU64::new(0);
 static WATCH: Once = Once::new();
@@ -37,19 +37,29 @@ pub(crate) fn count() -> u64 {
 ///
 /// What the parent has is left alone in the child, never looked at nor dropped: a thread that the
 /// child does not have may have held a lock in there when it forked.
-pub(crate) struct PerProcess<T> {
+#[derive(Debug)]
+pub struct PerProcess<T> {
     current: ArcSwap<(u64, T)>,
 }
 
 impl<T: Default> Default for PerProcess<T> {
     fn default() -> Self {
+        // A fork that comes before the first database is opened counts, too.
+        watch();
         PerProcess { current: ArcSwap::from_pointee((count(), T::default())) }
     }
 }
 
 impl<T: Default> PerProcess<T> {
-    /// The value of this process.
-    pub(crate) fn get(&self) -> PerProcessRef<T> {
+    /// The value of this process. Costs two loads, and threads that ask share nothing.
+    #[inline]
+    pub fn get(&self) -> PerProcessRef<T> {
+        let current = self.current.load();
+        if current.0 == count() { PerProcessRef(current) } else { self.begin_anew() }
+    }
+
+    #[cold]
+    fn begin_anew(&self) -> PerProcessRef<T> {
         let forks = count();
         let mut current = self.current.load_full();
         while current.0 != forks {
@@ -61,12 +71,12 @@ impl<T: Default> PerProcess<T> {
             drop(before);
             current = self.current.load_full();
         }
-        PerProcessRef(current)
+        PerProcessRef(Guard::from_inner(current))
     }
 }
 
 /// What [`PerProcess::get`] gives.
-pub(crate) struct PerProcessRef<T>(Arc<(u64, T)>);
+pub struct PerProcessRef<T>(Guard<Arc<(u64, T)>>);
 
 impl<T> std::ops::Deref for PerProcessRef<T> {
     type Target = T;

@@ -88,6 +88,8 @@ pub use db::{
     FrameTensor, History, HistoryStream, Scan, ScanColumn, ScanStream, Series, Snapshot, Stats,
     SynaDB, Values,
 };
+#[doc(hidden)]
+pub use error::one_of_each;
 pub use error::{CellFault, Result, SharedIo, SynaError};
 pub use ingest::{WriteOptions, Written};
 pub use log::recovery::RecoveryReport;
@@ -95,9 +97,22 @@ pub use maintenance::{
     MissingRange, OptimizeOptions, Progress, RetainPolicy, RewriteReport, SalvageReport,
     VerifyReport, salvage, salvage_storage, salvage_with,
 };
-pub use materialize::{AsType, Explain, ExplainColumn, OnMismatch, Order, Tensor};
+pub use materialize::{AsType, Explain, ExplainColumn, OnMismatch, Order, Tensor, TensorNumber};
 pub use query::{Aggregate, Align, Downsample, Every, Fill, HistoryStats, Number};
-pub use registry::{close_db, open_db, open_db_with, with_db};
+pub use registry::{
+    close_db, open_db, open_db_read_only, open_db_read_only_with, open_db_with, with_db,
+};
+
+/// For the bindings to other languages, and no part of the interface.
+#[doc(hidden)]
+pub mod bindings {
+    pub use crate::fork::PerProcess;
+
+    /// What an append without a timestamp has, microseconds since 1970-01-01 UTC.
+    pub fn now() -> i64 {
+        crate::log::create::now()
+    }
+}
 
 /// The README's examples are compiled and run like any other.
 #[cfg(doctest)]

@@ -309,6 +309,17 @@ proptest! {
             all.iter().filter_map(|p| p.value.as_float()).map(f64::to_bits).collect();
         let tensor = db.get_history_tensor(KEY).unwrap();
         prop_assert_eq!(tensor.iter().map(|f| f.to_bits()).collect::<Vec<_>>(), floats);
+        let history = db.history(KEY).unwrap();
+        // The numbers of one kind with their times, whatever the history was asked for before.
+        let odd = history.clone().as_type(AsType::Bytes).on_mismatch(OnMismatch::Skip);
+        let ints: Vec<i64> = all.iter().filter_map(|p| p.value.as_int()).collect();
+        prop_assert_eq!(&odd.only_ints().unwrap()[..], &ints[..]);
+        prop_assert_eq!(odd.only_floats().unwrap().len(), tensor.len());
+        for kind in [AtomKind::Float, AtomKind::Int] {
+            let of_kind = all.iter().filter(|p| p.value.kind() == kind);
+            let stamps: Vec<i64> = of_kind.map(|p| p.timestamp).collect();
+            prop_assert_eq!(&odd.only_timestamps(kind).unwrap()[..], &stamps[..]);
+        }
     }
 
     #[test]
@@ -1002,4 +1013,28 @@ fn storage_of_made_databases_is_kept() {
         drop(made.storage);
     }
     assert!(chunks > 10 && tails > 10 && mixed > 5, "{chunks} {tails} {mixed}");
+}
+
+/// What is cut from what is left, one cut after the other, equals the same done to a list.
+#[test]
+fn cuts_follow_each_other() {
+    let db = SynaDB::in_memory().unwrap();
+    let points: Vec<(i64, f64)> = (0..20_000).map(|i| ((i * 7919) % 20_011, i as f64)).collect();
+    for part in points.chunks(9000) {
+        let (stamps, values): (Vec<i64>, Vec<f64>) = part.iter().copied().unzip();
+        db.append_batch("k", &stamps, &values).unwrap();
+    }
+    let history = db.history("k").unwrap().range(100..15_000).cut_places(10..9_000);
+    let history = history.cut_times(500..9_000).cut_places(5..4_000).cut_places(1..3);
+    let left = points.iter().filter(|(t, _)| (100..15_000).contains(t)).skip(10).take(8_990);
+    let left = left.filter(|(t, _)| (500..9_000).contains(t)).skip(6).take(2);
+    let left: Vec<f64> = left.map(|(_, v)| *v).collect();
+    assert_eq!(history.floats().unwrap(), left);
+    assert_eq!(history.len().unwrap(), 2);
+    let places = db.history("k").unwrap().last(1_000).cut_places(990..2_000).cut_places(3..5);
+    assert_eq!(places.len().unwrap(), 2);
+    assert_eq!(places.floats().unwrap(), [19_993.0, 19_994.0]);
+    // Twice: from the cache, too.
+    assert_eq!(places.read().unwrap(), places.read().unwrap());
+    assert_eq!(places.values().unwrap().as_ref(), places.read().unwrap().column(1).as_ref());
 }

@@ -1820,3 +1820,81 @@ fn a_path_opened_again_leads_to_the_new_file() {
     synadb::close_db(&path).unwrap();
     assert!(matches!(synadb::close_db(&path), Err(SynaError::NotOpen { .. })));
 }
+
+/// A place in the log, named by a snapshot, is found again: by a reader of its own beside the
+/// writer, behind checkpoints and seals, and never once the file has been rewritten.
+#[test]
+fn a_cursor_of_a_snapshot_leads_back_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db.syna");
+    let db = SynaDB::with_config(&path, DbConfig::default().with_sync_on_write(false)).unwrap();
+    let mut seen = Vec::new();
+    for round in 0..12i64 {
+        for i in 0..1000 {
+            db.append_at("a", round * 1000 + i, (round * 1000 + i) as f64).unwrap();
+        }
+        if round % 3 == 0 {
+            db.checkpoint().unwrap();
+        }
+        if round == 7 {
+            db.delete("a").unwrap();
+            db.append_at("b", 0, "text").unwrap();
+        }
+        let snapshot = db.snapshot().unwrap();
+        let len = snapshot.len("a").unwrap();
+        seen.push((snapshot.cursor().unwrap(), len, snapshot.keys().unwrap()));
+    }
+    for (cursor, len, keys) in &seen {
+        let then = SynaDB::open_read_only_at(&path, cursor).unwrap();
+        assert_eq!((then.len("a").unwrap(), &then.keys().unwrap()), (*len, keys));
+        assert!(then.is_read_only());
+        if *len > 0 {
+            assert_eq!(then.history("a").unwrap().len().unwrap(), *len);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        assert_eq!(then.len("a").unwrap(), *len, "it moved by itself");
+        assert!(then.refresh().unwrap() || cursor == &seen.last().unwrap().0);
+        assert_eq!(then.len("a").unwrap(), db.len("a").unwrap());
+    }
+    let (cursor, ..) = seen[0];
+    let text = cursor.to_string();
+    let wrong =
+        text.replace(&format!("-{}-", cursor.offset()), &format!("-{}-", cursor.offset() + 8));
+    let error = SynaDB::open_read_only_at(&path, &wrong.parse().unwrap()).unwrap_err();
+    assert!(matches!(error, SynaError::CursorLost { .. }), "{error}");
+    db.optimize().unwrap();
+    let error = SynaDB::open_read_only_at(&path, &cursor).unwrap_err();
+    assert!(matches!(error, SynaError::CursorLost { .. }), "{error}");
+}
+
+/// What must not wait does not: neither for a sync nor for another writing thread.
+#[test]
+fn try_append_and_try_get_answer_at_once_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let full = SynaDB::new(folder.path().join("full.syna")).unwrap();
+    assert_eq!(full.try_append_at("k", 1, &1.5.into()).unwrap(), None);
+    assert!(!full.exists("k").unwrap());
+    let db = SynaDB::in_memory().unwrap();
+    let offset = db.try_append_at("k", 1, &1.5.into()).unwrap();
+    assert!(offset.is_some_and(|offset| offset > 0));
+    assert_eq!(db.try_get("k").unwrap(), Some(Some(1.5.into())));
+    assert_eq!(db.try_get("absent").unwrap(), Some(None));
+    db.try_append_at("k", 1, &"text".into()).unwrap().unwrap();
+    assert_eq!(db.get("k").unwrap(), Some("text".into()));
+    assert!(db.try_append_at("", 1, &1.5.into()).is_err());
+    let mut batch = full.batch();
+    batch.append("k", 1).unwrap();
+    let batch = batch.try_commit().unwrap().unwrap_err();
+    assert!(!full.exists("k").unwrap());
+    batch.commit().unwrap();
+    assert_eq!(full.get("k").unwrap(), Some(1_i64.into()));
+    for values in [vec![Atom::Int(1)], vec![Atom::Int(1), "x".into()], vec![Atom::Int(1); 40]] {
+        let mut batch = db.batch();
+        for value in &values {
+            batch.append("b", value.clone()).unwrap();
+        }
+        batch.try_commit().unwrap().unwrap();
+        assert_eq!(db.get("b").unwrap().as_ref(), values.last());
+    }
+    assert_eq!(db.len("b").unwrap(), 43);
+}

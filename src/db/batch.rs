@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::atom::{Atom, AtomKind};
 use crate::column::Points;
 use crate::column::encoding::Policy;
+use crate::config::Durability;
 use crate::error::{Result, SynaError};
 use crate::format::file_header::Limits;
 use crate::format::value;
@@ -170,7 +171,27 @@ impl Batch {
     ///
     /// As [`SynaDB::append`], and `BatchTooLarge`; nothing of the batch took effect then.
     pub fn commit(self) -> Result<u64> {
+        match self.write(true)? {
+            Some(offset) => Ok(offset),
+            None => unreachable!("it has waited"),
+        }
+    }
+
+    /// As [`Batch::commit`], if that need not wait, as [`SynaDB::try_append_at`]; otherwise the batch comes
+    /// back as it was.
+    ///
+    /// # Errors
+    ///
+    /// As [`Batch::commit`].
+    pub fn try_commit(self) -> Result<Result<u64, Batch>> {
+        Ok(self.write(false)?.ok_or(self))
+    }
+
+    fn write(&self, wait: bool) -> Result<Option<u64>> {
         let core = self.db.writing()?;
+        if !wait && core.config.durability == Durability::Full {
+            return Ok(None);
+        }
         let Batch { keys: names, changes, blobs, runs, .. } = &self;
         let generation = core.generation.load_full();
         let index = &generation.index;
@@ -183,7 +204,8 @@ impl Batch {
         }
         let ids: Vec<Option<KeyId>> = keys.iter().map(|key| index.find(key)).collect();
         if !runs.is_empty() || has_run(&keys, &ids) {
-            return core.commit(Commit::new(self.runs_of(&keys, &core.limits, policy)?));
+            let commit = Commit::new(self.runs_of(&keys, &core.limits, policy)?);
+            return if wait { core.commit(commit).map(Some) } else { core.try_commit(commit) };
         }
         let mut numbers = Vec::with_capacity(changes.len());
         for ((change, key), id) in changes.iter().zip(&keys).zip(&ids) {
@@ -191,7 +213,11 @@ impl Batch {
             numbers.push(NumberPut { key, id: *id, timestamp, kind, bits });
         }
         if numbers.len() == changes.len() {
-            return core.put_numbers(&numbers, index);
+            return if wait {
+                core.put_numbers(&numbers, index).map(Some)
+            } else {
+                core.try_with_writer(|side| side.put_numbers(core, &numbers, index))
+            };
         }
         let mut ops = Vec::with_capacity(changes.len());
         let mut blobs = blobs.iter();
@@ -211,7 +237,8 @@ impl Batch {
             });
         }
         let index = Arc::downgrade(index);
-        core.commit(Commit { ops, ids, index })
+        let commit = Commit { ops, ids, index };
+        if wait { core.commit(commit).map(Some) } else { core.try_commit(commit) }
     }
 
     /// The changes with the points of one key together, in order of the keys' first appearance; a

@@ -13,16 +13,18 @@ use crate::column::encoding::Policy;
 use crate::config::{DbConfig, Durability};
 use crate::error::{Result, SynaError};
 use crate::fork;
-use crate::format::file_header::Limits;
+use crate::format::entry::Position;
+use crate::format::file_header::{FileHeader, Limits};
 use crate::index::{Index, IndexWriter, Pin, SEAL_ROWS_MIN};
 use crate::log::group::Group;
 use crate::log::lock::FileLock;
 use crate::log::recovery::RecoveryReport;
 use crate::log::{LogFile, LogWriter};
+use crate::maintenance::last_entry;
 use crate::materialize::Materializer;
 use crate::storage::{FileIdentity, Medium, Storage};
 
-use super::follow::Followers;
+use super::follow::{Cursor, Followers};
 use super::keeper::Keeper;
 use super::reader_side::ReaderSide;
 use super::write::OwnedCommit;
@@ -45,28 +47,46 @@ impl Generation {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         Arc::new(Generation { number, log, index, superseded: AtomicBool::new(false) })
     }
+
+    /// Where the commit lies that ends at `end`. Takes no lock, so that a forked child may ask, too.
+    pub(crate) fn cursor_of(&self, end: u64) -> Result<Cursor> {
+        let Some((_, slot)) = self.log.newest_slot()? else { return Err(super::no_slot()) };
+        let Position { offset, head_crc } = last_entry(&self.log, end, &slot)?;
+        let FileHeader { file_id, generation, .. } = *self.log.header();
+        Ok(Cursor { file_id, generation, offset, head_crc })
+    }
 }
 
 /// A generation held at a commit: what one call, or a snapshot, reads.
 pub(crate) struct Pinned {
     pub(crate) generation: Arc<Generation>,
     pin: Option<Pin>,
+    /// The count of forks when it was taken.
+    forks: u64,
 }
 
 impl Pinned {
     pub(crate) fn new(generation: Arc<Generation>) -> Pinned {
         let pin = generation.index.pin();
-        Pinned { generation, pin: Some(pin) }
+        Pinned { generation, pin: Some(pin), forks: fork::count() }
     }
 
     pub(crate) fn commit_end(&self) -> u64 {
         self.pin.as_ref().map_or(0, |pin| pin.commit_end)
     }
+
+    pub(crate) fn cursor(&self) -> Result<Cursor> {
+        self.generation.cursor_of(self.commit_end())
+    }
 }
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        if let Some(pin) = self.pin.take() {
+        // A forked child leaves the parent's list alone: a thread that it does not have may have
+        // held its lock.
+        if let Some(pin) = self.pin.take()
+            && self.forks == fork::count()
+        {
             self.generation.index.unpin(pin);
         }
     }
@@ -198,19 +218,7 @@ impl Core {
     /// view is older than it may be.
     #[inline]
     pub(crate) fn look(&self) -> Result<()> {
-        if self.is_writer {
-            return Ok(());
-        }
-        let interval = self.config.refresh_interval_ms;
-        if interval == u64::MAX {
-            return Ok(());
-        }
-        let now = u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let looked = self.looked_us.load(Ordering::Relaxed);
-        if now.saturating_sub(looked) < interval.saturating_mul(1000) {
-            return Ok(());
-        }
-        self.refresh().map(|_| ())
+        if self.need_not_look() { Ok(()) } else { self.refresh().map(|_| ()) }
     }
 
     /// Runs `change` with the writing end.
@@ -224,6 +232,33 @@ impl Core {
             Side::Reader(_) => Err(SynaError::ReadOnly),
             Side::Closed => Err(SynaError::Closed),
         }
+    }
+
+    /// As [`with_writer`](Core::with_writer), unless another thread has the writing end: `None` then.
+    pub(crate) fn try_with_writer<T>(
+        &self,
+        change: impl FnOnce(&mut WriterSide) -> Result<T>,
+    ) -> Result<Option<T>> {
+        self.check_fork()?;
+        let Some(mut side) = self.side.try_lock() else { return Ok(None) };
+        match &mut *side {
+            Side::Writer(side) => change(side).map(Some),
+            Side::Reader(_) => Err(SynaError::ReadOnly),
+            Side::Closed => Err(SynaError::Closed),
+        }
+    }
+
+    /// Whether [`look`](Core::look) has nothing to do now.
+    #[inline]
+    pub(crate) fn need_not_look(&self) -> bool {
+        self.is_writer || self.look_is_young()
+    }
+
+    fn look_is_young(&self) -> bool {
+        let interval = self.config.refresh_interval_ms;
+        let now = u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let looked = self.looked_us.load(Ordering::Relaxed);
+        interval == u64::MAX || now.saturating_sub(looked) < interval.saturating_mul(1000)
     }
 
     /// A read view of the newest visible commit.

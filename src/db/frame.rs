@@ -248,6 +248,11 @@ impl Frame {
 
 /// Reading.
 impl Frame {
+    /// Whether this process is a forked child and the frame the parent's.
+    pub fn is_forked(&self) -> bool {
+        self.db.is_forked()
+    }
+
     /// The keys, in the order of the columns.
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &str> {
         self.keys.iter().map(History::key)
@@ -319,7 +324,7 @@ impl Frame {
         for (first, keys) in (0..).step_by(TENSOR_COLUMNS).zip(self.keys.chunks(TENSOR_COLUMNS)) {
             let keys: Vec<&History> = keys.iter().collect();
             let made = self.columns(&keys, &times, AsType::Float, Some(f64::NAN))?;
-            write_columns(out.as_mut_floats(), columns, first, &made)?;
+            write_columns(out.as_mut_words::<f64>(), columns, first, &made)?;
         }
         Ok(FrameTensor { timestamps: times.into(), values: Tensor::new(out), columns })
     }

@@ -14,6 +14,7 @@ use crate::atom::AtomKind;
 use crate::error::{Result, SynaError};
 use crate::index::{HistoryView, KeyId, KeySlot, Part};
 use crate::materialize::cache::Column;
+use crate::materialize::pool::PoolBuf;
 use crate::materialize::schema::{ValueType, arrow_error};
 use crate::materialize::{
     AsType, Batches, Explain, How, KeyReader, Kinds, OnMismatch, Order, Piece, Tensor, explain,
@@ -23,6 +24,8 @@ use crate::query::{self, Aggregate, Downsample, Every, HistoryStats};
 
 use super::SynaDB;
 use super::core::Pinned;
+use super::follow::Cursor;
+use super::snapshot::Snapshot;
 use super::stream::HistoryStream;
 
 /// The live points of one key as of one commit, to be read as Arrow arrays.
@@ -76,16 +79,35 @@ struct Asked {
     /// Places in the history, from 0 at the oldest live point.
     rows: Range<u64>,
     last: u64,
+    /// What is cut from what is left by these, one after the other.
+    cuts: Vec<Cut>,
     as_type: AsType,
     on_mismatch: OnMismatch,
     order: Order,
     empty_buckets: bool,
 }
 
+/// A part of the points that are left.
+#[derive(Debug, Clone, PartialEq)]
+enum Cut {
+    /// Of those at these places, from 0 at the first one left.
+    Places(Range<u64>),
+    /// Of those with timestamps in this range.
+    Times(Range<i64>),
+}
+
 impl Asked {
     /// Whether all rows are, whatever the form.
     fn is_all(&self) -> bool {
-        self.times.is_none() && self.rows == (0..u64::MAX) && self.last == u64::MAX
+        self.times.is_none()
+            && self.rows == (0..u64::MAX)
+            && self.last == u64::MAX
+            && self.cuts.is_empty()
+    }
+
+    /// Whether rows are chosen by their places alone.
+    fn is_by_place(&self) -> bool {
+        self.times.is_none() && self.cuts.iter().all(|cut| matches!(cut, Cut::Places(_)))
     }
 }
 
@@ -151,6 +173,7 @@ impl History {
             times: None,
             rows: 0..u64::MAX,
             last: u64::MAX,
+            cuts: Vec::new(),
             as_type: AsType::Natural,
             on_mismatch: OnMismatch::Raise,
             order: Order::Append,
@@ -192,6 +215,20 @@ impl History {
     #[must_use]
     pub fn last(self, count: u64) -> Self {
         self.ask(|asked| asked.last = count)
+    }
+
+    /// Of all that is left by what was asked before, also by other cuts, only the points at these
+    /// places in append order, counted from 0 at the first one left.
+    #[must_use]
+    pub fn cut_places(self, places: Range<u64>) -> Self {
+        self.ask(|asked| asked.cuts.push(Cut::Places(places)))
+    }
+
+    /// Of all that is left by what was asked before, also by other cuts, only the points with
+    /// timestamps in `[start, end)`.
+    #[must_use]
+    pub fn cut_times(self, timestamps: Range<i64>) -> Self {
+        self.ask(|asked| asked.cuts.push(Cut::Times(timestamps)))
     }
 
     /// Values of this type. Default [`AsType::Natural`].
@@ -243,7 +280,7 @@ impl History {
     /// As [`History::read`].
     pub fn len(&self) -> Result<u64> {
         self.check()?;
-        if self.asked.times.is_none() && self.asked.on_mismatch != OnMismatch::Skip {
+        if self.asked.is_by_place() && self.asked.on_mismatch != OnMismatch::Skip {
             let rows = self.plain_rows();
             return Ok(rows.end - rows.start);
         }
@@ -333,6 +370,48 @@ impl History {
         Ok(stamps)
     }
 
+    /// The values alone, as one array. Shares memory as the batches do.
+    ///
+    /// # Errors
+    ///
+    /// As [`History::read`].
+    pub fn values(&self) -> Result<ArrayRef> {
+        self.check()?;
+        let selected = self.selected()?;
+        if self.sorts(&selected)? {
+            return Ok(Arc::clone(self.read()?.column(1)));
+        }
+        let pieces = pieces(&selected.parts, &selected.rows);
+        if pieces.is_empty() {
+            return Ok(arrow_array::new_empty_array(&selected.values.data_type()));
+        }
+        self.reader.column(&pieces, Column::Values(selected.values), self.asked.on_mismatch)
+    }
+
+    /// Where the commit lies that it sees, as [`Snapshot::cursor`](crate::Snapshot::cursor).
+    ///
+    /// # Errors
+    ///
+    /// As [`Snapshot::cursor`](crate::Snapshot::cursor).
+    pub fn cursor(&self) -> Result<Cursor> {
+        self.pinned.cursor()
+    }
+
+    /// Whether this process is a forked child and the history the parent's.
+    pub fn is_forked(&self) -> bool {
+        self.db.is_forked()
+    }
+
+    /// The same question to another commit.
+    ///
+    /// # Errors
+    ///
+    /// As [`SynaDB::history`].
+    pub fn at(&self, snapshot: &Snapshot) -> Result<History> {
+        let history = snapshot.history(self.key())?;
+        Ok(history.ask(|asked| *asked = self.asked.clone()))
+    }
+
     /// The values as doubles: integers within 2^53 are, nulls become NaN, and so do other values
     /// by [`OnMismatch::Null`].
     ///
@@ -365,12 +444,41 @@ impl History {
         reader.tensor(&pieces(&selected.parts, &selected.rows), on_mismatch).map(Tensor::new)
     }
 
-    /// The floats among the points.
-    pub(super) fn floats_only(&self) -> Result<Tensor> {
+    /// The `Float` points alone, in append order, as a tensor of its own: other kinds are left out
+    /// and nothing is converted, whatever type is asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`History::read`].
+    pub fn only_floats(&self) -> Result<Tensor> {
+        self.only(AtomKind::Float, Column::Values(ValueType::Float)).map(Tensor::new)
+    }
+
+    /// As [`History::only_floats`] for the `Int` points.
+    ///
+    /// # Errors
+    ///
+    /// As [`History::read`].
+    pub fn only_ints(&self) -> Result<Tensor<i64>> {
+        self.only(AtomKind::Int, Column::Values(ValueType::Int)).map(Tensor::new)
+    }
+
+    /// The timestamps of the points of one kind, one for each of [`History::only_floats`] or
+    /// [`History::only_ints`].
+    ///
+    /// # Errors
+    ///
+    /// As [`History::read`].
+    pub fn only_timestamps(&self, kind: AtomKind) -> Result<Tensor<i64>> {
+        self.only(kind, Column::Timestamps).map(Tensor::new)
+    }
+
+    fn only(&self, kind: AtomKind, column: Column) -> Result<PoolBuf> {
         self.check()?;
-        let selected = self.selected()?;
-        let pieces = pieces(&selected.parts, &selected.rows);
-        self.reader.floats_only(&pieces).map(Tensor::new)
+        // A type that skips what does not fit would narrow the rows.
+        let history = self.clone().as_type(AsType::Natural).on_mismatch(OnMismatch::Raise);
+        let selected = history.selected()?;
+        self.reader.only(&pieces(&selected.parts, &selected.rows), kind, column)
     }
 
     /// What [`read`](History::read) would cost now: for each column what is mapped, cached, decoded
@@ -510,7 +618,14 @@ impl History {
         let row = |place: u64| self.live.start.saturating_add(place).min(self.live.end);
         let (start, end) = (row(self.asked.rows.start), row(self.asked.rows.end));
         let end = end.max(start);
-        start.max(end.saturating_sub(self.asked.last))..end
+        let mut rows = start.max(end.saturating_sub(self.asked.last))..end;
+        for cut in &self.asked.cuts {
+            let Cut::Places(places) = cut else { continue };
+            let row = |place: u64| rows.start.saturating_add(place).min(rows.end);
+            let (start, end) = (row(places.start), row(places.end));
+            rows = start..end.max(start);
+        }
+        rows
     }
 
     fn known_kinds(&self) -> Option<Kinds> {
@@ -521,7 +636,7 @@ impl History {
     /// The batch, if the cache holds both columns: found without a look at the history.
     fn read_cached(&self) -> Option<Result<RecordBatch>> {
         let asked = &self.asked;
-        if asked.times.is_some() || asked.order != Order::Append {
+        if !asked.is_by_place() || asked.order != Order::Append {
             return None;
         }
         let kinds = self.known_kinds()?;
@@ -578,7 +693,14 @@ impl History {
         if asked.on_mismatch == OnMismatch::Skip && !values.takes(&kinds) {
             rows = reader.rows_that_fit(&parts, &rows, values)?;
         }
-        Ok(Selected { parts, values, rows: last_rows(rows, asked.last) })
+        rows = last_rows(rows, asked.last);
+        for cut in &asked.cuts {
+            rows = match cut {
+                Cut::Places(places) => rows_at(&rows, places)?,
+                Cut::Times(times) => reader.rows_in_time(&parts, &rows, times)?,
+            };
+        }
+        Ok(Selected { parts, values, rows })
     }
 
     /// Whether rows have to be moved to be in the order asked for.
@@ -588,6 +710,21 @@ impl History {
         }
         Ok(!self.reader.is_sorted(&pieces(&selected.parts, &selected.rows))?)
     }
+}
+
+/// Those of some rows that stand at `places` among them.
+fn rows_at(rows: &[Range<u64>], places: &Range<u64>) -> Result<Vec<Range<u64>>> {
+    let (mut before, mut left) = (0u64, Vec::new());
+    for range in rows {
+        let len = range.end - range.start;
+        let place = |at: u64| range.start + at.saturating_sub(before).min(len);
+        let (start, end) = (place(places.start), place(places.end));
+        if start < end {
+            push_rows(&mut left, start..end)?;
+        }
+        before = before.saturating_add(len);
+    }
+    Ok(left)
 }
 
 /// What a frame asks of the history of one key.

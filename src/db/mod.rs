@@ -31,7 +31,7 @@ use arrow_array::RecordBatch;
 use crate::atom::{Atom, AtomKind, Point};
 use crate::config::{DbConfig, Durability};
 use crate::error::{Result, SynaError};
-use crate::index::Glob;
+use crate::index::{Glob, Latest, point_of_latest};
 use crate::log::create::now;
 use crate::log::recovery::RecoveryReport;
 use crate::materialize::Tensor;
@@ -149,6 +149,35 @@ impl SynaDB {
         Self::read_only_with_storage(Arc::new(FileStorage), path, config)
     }
 
+    /// Opens for reading what the database held at a commit, as [`Snapshot::cursor`] named it, also in
+    /// another process. It stays there until [`refresh`](SynaDB::refresh) is called. Takes no lock and
+    /// reads the log up to that commit.
+    ///
+    /// ```
+    /// # fn main() -> synadb::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path().join("weather.syna");
+    /// let db = synadb::SynaDB::new(&path)?;
+    /// db.append("JFK/temp", 39.02)?;
+    /// let cursor = db.snapshot()?.cursor()?;
+    /// db.append("JFK/temp", 38.84)?;
+    /// let then = synadb::SynaDB::open_read_only_at(&path, &cursor)?;
+    /// assert_eq!(then.get("JFK/temp")?, Some(39.02.into()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `CursorLost` if the file was rewritten since, or holds other commits than it did; otherwise as
+    /// [`SynaDB::open_read_only`].
+    pub fn open_read_only_at(path: impl AsRef<Path>, cursor: &Cursor) -> Result<SynaDB> {
+        let storage: Arc<dyn Storage> = Arc::new(FileStorage);
+        let config = DbConfig::default().with_refresh_interval_ms(u64::MAX);
+        let open = opens::open_read_only_at(&storage, path.as_ref(), &config, cursor)?;
+        Ok(SynaDB { open })
+    }
+
     /// A database in memory, gone with its last handle. Everything works as on a disk; "durable"
     /// means nothing.
     ///
@@ -213,6 +242,22 @@ impl SynaDB {
     /// Whether the file that is open is this one.
     pub(crate) fn is_file(&self, identity: FileIdentity) -> bool {
         *self.open.core.identity.lock() == identity
+    }
+
+    /// Whether this process is a forked child and the handle the parent's.
+    pub fn is_forked(&self) -> bool {
+        self.open.core.check_fork().is_err()
+    }
+
+    /// The place of the newest commit that this handle has seen, without looking for a newer one, as
+    /// [`Snapshot::cursor`]. A forked child may ask, too: by the cursor it opens the same for itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`Snapshot::cursor`].
+    pub fn cursor(&self) -> Result<Cursor> {
+        let generation = self.open.core.generation.load_full();
+        generation.cursor_of(generation.index.published())
     }
 
     /// Whether this handle refuses to write.
@@ -284,6 +329,21 @@ impl SynaDB {
         check_key(key)?;
         let value = PutValue::of(&value.into(), core.limits.value_size_max, core.config.policy())?;
         core.put(key, timestamp, value)
+    }
+
+    /// As [`SynaDB::append_at`], if that need not wait: `None`, and nothing was appended, where a sync
+    /// would have to be waited for (in `Full` always) or another thread is writing. For callers that
+    /// hold something which others wait for, as an interpreter's lock.
+    ///
+    /// # Errors
+    ///
+    /// As [`SynaDB::append`].
+    #[inline]
+    pub fn try_append_at(&self, key: &str, timestamp: i64, value: &Atom) -> Result<Option<u64>> {
+        let core = self.writing()?;
+        check_key(key)?;
+        let value = PutValue::of(value, core.limits.value_size_max, core.config.policy())?;
+        core.try_put(key, timestamp, value)
     }
 
     /// Appends many points of one key as one atomic commit; returns the offset of its first entry.
@@ -389,6 +449,31 @@ impl SynaDB {
         }
     }
 
+    /// As [`SynaDB::get`], if that need not wait: the outer `None` where a lock might have to be waited
+    /// for or the file looked at, as for texts and bytes and on a read-only handle whose view is old.
+    ///
+    /// # Errors
+    ///
+    /// `Closed`, `ForkedHandle`.
+    #[inline]
+    pub fn try_get(&self, key: &str) -> Result<Option<Option<Atom>>> {
+        self.open.check()?;
+        let core = &self.open.core;
+        core.check_fork()?;
+        if !core.need_not_look() {
+            return Ok(None);
+        }
+        let generation = core.generation.load();
+        let Some(slot) = generation.index.slot_of(key) else { return Ok(Some(None)) };
+        Ok(match generation.index.latest(slot) {
+            Latest::Absent => Some(None),
+            Latest::InHistory => None,
+            latest @ Latest::Number { .. } => {
+                Some(point_of_latest(latest).map(|point| point.value))
+            }
+        })
+    }
+
     /// The latest value of a key with its timestamp.
     ///
     /// # Errors
@@ -439,6 +524,15 @@ impl SynaDB {
     /// `Closed`, `ForkedHandle`.
     pub fn len(&self, key: &str) -> Result<u64> {
         Ok(self.reading()?.pinned().view().len(key))
+    }
+
+    /// Number of live keys. Costs nothing.
+    ///
+    /// # Errors
+    ///
+    /// `Closed`, `ForkedHandle`.
+    pub fn key_count(&self) -> Result<u64> {
+        Ok(self.reading()?.generation.load().index.live_keys())
     }
 
     /// The live keys in bytewise order. Cost: all keys.
@@ -609,7 +703,7 @@ impl SynaDB {
     ///
     /// As [`SynaDB::get_history`].
     pub fn get_history_tensor(&self, key: &str) -> Result<Tensor> {
-        self.history(key)?.floats_only()
+        self.history(key)?.only_floats()
     }
 
     /// Returns the memory of cached columns and idle buffers to the system, as far as no array or

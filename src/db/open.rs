@@ -24,6 +24,7 @@ use crate::materialize::Materializer;
 use crate::storage::{FileKind, FileStatus, Medium, OpenMode, Replace, Storage, StorageFile};
 
 use super::core::{Core, Durable, Generation, Side, WriterSide};
+use super::follow::Cursor;
 use super::keeper::Keeper;
 use super::reader_side::ReaderSide;
 
@@ -40,8 +41,18 @@ pub(crate) struct Loaded {
 
 /// Rebuilds the index of a log: from its newest checkpoint if that holds, else from the start.
 pub(crate) fn load(log: &LogFile, slot: &Slot, tail_budget_bytes: usize) -> Result<Loaded> {
-    if slot.checkpoint != 0 {
-        match load_from_checkpoint(log, slot, tail_budget_bytes) {
+    load_up_to(log, slot, tail_budget_bytes, u64::MAX)
+}
+
+/// As [`load`], of what lies before `end` only.
+pub(crate) fn load_up_to(
+    log: &LogFile,
+    slot: &Slot,
+    tail_budget_bytes: usize,
+    end: u64,
+) -> Result<Loaded> {
+    if slot.checkpoint != 0 && slot.checkpoint < end {
+        match load_from_checkpoint(log, slot, tail_budget_bytes, end) {
             Ok(Some(loaded)) => return Ok(loaded),
             // An image that is not there, or that the entries after it contradict. The log itself
             // decides: if it is damaged, the scan from the start finds that, too.
@@ -51,7 +62,7 @@ pub(crate) fn load(log: &LogFile, slot: &Slot, tail_budget_bytes: usize) -> Resu
     }
     let start = Position { offset: LOG_START, head_crc: log.header().salt.chain_start() };
     let index = IndexWriter::new(Arc::new(Index::new(LOG_START)), tail_budget_bytes);
-    let scanner = Scanner::new(log, start, slot.durable_len)?;
+    let scanner = Scanner::new(log, start, slot.durable_len)?.ending_at(end);
     load_rest(log, scanner, Replay::new(start), index, None)
 }
 
@@ -59,6 +70,7 @@ fn load_from_checkpoint(
     log: &LogFile,
     slot: &Slot,
     tail_budget_bytes: usize,
+    end: u64,
 ) -> Result<Option<Loaded>> {
     let offset = slot.checkpoint;
     let mut head = [0; HEADER_LEN + crate::format::checkpoint::PIECE_HEADER_LEN];
@@ -80,7 +92,7 @@ fn load_from_checkpoint(
     // The chain is taken up here; head and body checksum of the piece vouch for the value.
     let start = Position { offset, head_crc: first.previous_head_crc };
     // Beyond what is durable both checksums are asked for; asked for everywhere here.
-    let mut scanner = Scanner::new(log, start, slot.durable_len)?;
+    let mut scanner = Scanner::new(log, start, slot.durable_len)?.ending_at(end);
     let mut replay = Replay::new(start);
     let mut index = IndexWriter::new(Arc::new(Index::new(LOG_START)), tail_budget_bytes);
     for number in 0..first.pieces {
@@ -420,6 +432,25 @@ pub(crate) fn open_reader(
     name: &Path,
     config: &DbConfig,
 ) -> Result<Arc<Core>> {
+    open_reader_by(storage, name, config, ReaderSide::open)
+}
+
+/// Opens for reading only what a log holds up to the commit at `cursor`.
+pub(crate) fn open_reader_at(
+    storage: &Arc<dyn Storage>,
+    name: &Path,
+    config: &DbConfig,
+    cursor: &Cursor,
+) -> Result<Arc<Core>> {
+    open_reader_by(storage, name, config, |log| ReaderSide::open_at(log, cursor))
+}
+
+fn open_reader_by(
+    storage: &Arc<dyn Storage>,
+    name: &Path,
+    config: &DbConfig,
+    read: impl Fn(Arc<LogFile>) -> Result<(ReaderSide, RecoveryReport)>,
+) -> Result<Arc<Core>> {
     fork::watch();
     for _ in 0..100 {
         let target = find_existing(&**storage, name)?;
@@ -430,7 +461,7 @@ pub(crate) fn open_reader(
         let log = Arc::new(LogFile::open(Arc::clone(&file), &target.path)?);
         let status = file.status().map_err(|e| log.io_error("stat", e))?;
         let medium = storage.medium(&target.path).unwrap_or(Medium::Disk);
-        let (reader, recovery) = ReaderSide::open(log)?;
+        let (reader, recovery) = read(log)?;
         let generation = reader.generation();
         let durable = reader.durable_len();
         let core = new_core(

@@ -14,6 +14,7 @@ use crate::fork::{self, PerProcess};
 use crate::storage::{FileIdentity, Storage};
 
 use super::core::Core;
+use super::follow::Cursor;
 use super::open;
 
 /// The writer of one file, and how often it is open. Its lock is held while a file is opened or
@@ -75,6 +76,11 @@ impl Open {
             place: Some(Arc::clone(place)),
             closed: AtomicBool::new(false),
         })
+    }
+
+    /// A reader of its own.
+    fn alone(core: Arc<Core>) -> Arc<Open> {
+        Arc::new(Open { core, read_only: true, place: None, closed: AtomicBool::new(false) })
     }
 
     #[inline]
@@ -218,6 +224,15 @@ pub(crate) fn open_read_only(
         forget(status.identity);
         break;
     }
-    let core = open::open_reader(storage, name, config)?;
-    Ok(Arc::new(Open { core, read_only: true, place: None, closed: AtomicBool::new(false) }))
+    Ok(Open::alone(open::open_reader(storage, name, config)?))
+}
+
+/// Opens for reading what the file held at a commit, whoever else has it open.
+pub(crate) fn open_read_only_at(
+    storage: &Arc<dyn Storage>,
+    name: &Path,
+    config: &DbConfig,
+    cursor: &Cursor,
+) -> Result<Arc<Open>> {
+    Ok(Open::alone(open::open_reader_at(storage, name, config, cursor)?))
 }

@@ -12,11 +12,12 @@ use crate::error::{Result, SynaError};
 use crate::format::entry::Position;
 use crate::index::{IndexWriter, Replay};
 use crate::log::recovery::{self, RecoveryReport};
-use crate::log::{LogFile, Scanner};
+use crate::log::{LogFile, Scanned, Scanner};
 use crate::storage::OpenMode;
 
 use super::core::{Core, Generation, Side};
-use super::open::{Loaded, load, no_slot, replay_all};
+use super::follow::Cursor;
+use super::open::{Loaded, load, load_up_to, no_slot, replay_all};
 
 /// How often a log that moves on is read again at opening.
 const LOOKS_MAX: u32 = 10;
@@ -60,10 +61,10 @@ impl ReaderSide {
                 return Err(SynaError::Corrupt { offset, last_good, next_good, what });
             }
         }
-        let Loaded { index, replay, checkpoint, bad, scanned_from } = loaded;
-        let commit = replay.commit();
+        let commit = loaded.replay.commit();
         if commit.offset < slot.durable_len {
-            let (offset, what) = bad.unwrap_or((commit.offset, "durable entries are missing"));
+            let missing = (commit.offset, "durable entries are missing");
+            let (offset, what) = loaded.bad.unwrap_or(missing);
             return Err(SynaError::Corrupt {
                 offset,
                 last_good: commit.offset,
@@ -71,6 +72,42 @@ impl ReaderSide {
                 what,
             });
         }
+        Ok(Self::of(log, loaded, slot.durable_len))
+    }
+
+    /// Reads a log up to the commit at a cursor.
+    pub(crate) fn open_at(
+        log: Arc<LogFile>,
+        cursor: &Cursor,
+    ) -> Result<(ReaderSide, RecoveryReport)> {
+        let lost = |what| SynaError::CursorLost { cursor: cursor.to_string(), what };
+        let header = log.header();
+        if header.file_id != cursor.file_id {
+            return Err(lost("it belongs to another database"));
+        }
+        if header.generation != cursor.generation {
+            return Err(lost("the file was rewritten since"));
+        }
+        let Some((_, slot)) = log.newest_slot()? else { return Err(no_slot()) };
+        let loaded = load_up_to(&log, &slot, usize::MAX, cursor.offset)?;
+        let commit = loaded.replay.commit();
+        if commit.offset != cursor.offset {
+            // The entry at the last commit may only reach beyond the cursor.
+            let mut scanner = Scanner::new(&log, commit, slot.durable_len)?;
+            return Err(match (scanner.next()?, loaded.bad) {
+                (Scanned::Bad(_), Some((offset, what))) => log.corrupt(offset, what),
+                _ => lost("no commit ends there"),
+            });
+        }
+        if commit.head_crc != cursor.head_crc {
+            return Err(lost("other commits stand there than those that were seen"));
+        }
+        Ok(Self::of(log, loaded, slot.durable_len.min(cursor.offset)))
+    }
+
+    fn of(log: Arc<LogFile>, loaded: Loaded, durable_len: u64) -> (ReaderSide, RecoveryReport) {
+        let Loaded { index, replay, checkpoint, scanned_from, .. } = loaded;
+        let commit = replay.commit();
         let report = RecoveryReport {
             entries: replay.entries(),
             bytes_scanned: commit.offset - scanned_from,
@@ -78,10 +115,9 @@ impl ReaderSide {
             ..RecoveryReport::default()
         };
         let generation = Generation::new(log, Arc::clone(index.index()));
-        let durable_len = slot.durable_len;
         let mut reader = ReaderSide { generation, index, replay, durable_len, failed: None };
         reader.replay.forget_open_batch();
-        Ok((reader, report))
+        (reader, report)
     }
 
     pub(crate) fn generation(&self) -> Arc<Generation> {

@@ -12,6 +12,7 @@ use crate::materialize::Tensor;
 
 use super::SynaDB;
 use super::core::Pinned;
+use super::follow::Cursor;
 use super::frame::Frame;
 use super::history::History;
 use super::read::View;
@@ -50,6 +51,23 @@ impl Snapshot {
     /// Where the log ended at this commit: grows with every commit of one generation of the file.
     pub fn commit_end(&self) -> u64 {
         self.pinned.commit_end()
+    }
+
+    /// Whether this process is a forked child and the snapshot the parent's.
+    pub fn is_forked(&self) -> bool {
+        self.db.is_forked()
+    }
+
+    /// The place of this commit in the file, by which another process reads the same:
+    /// [`SynaDB::open_read_only_at`]. What is still in the buffer of `Buffered` has none yet: call
+    /// [`flush`](SynaDB::flush) before the snapshot is taken. Cost: walks the log from the newest
+    /// place that is known to be durable.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` if the commit is not in the file; `Io`, `OutOfMemory`.
+    pub fn cursor(&self) -> Result<Cursor> {
+        self.pinned.cursor()
     }
 
     /// The latest value of a key, as [`SynaDB::get`].
@@ -199,7 +217,7 @@ impl Snapshot {
     ///
     /// As [`SynaDB::get_history_tensor`].
     pub fn get_history_tensor(&self, key: &str) -> Result<Tensor> {
-        self.history(key)?.floats_only()
+        self.history(key)?.only_floats()
     }
 
     /// All live points of a key in append order.

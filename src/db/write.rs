@@ -187,6 +187,30 @@ impl Core {
         self.commit(Commit::new(vec![Op::Put { key: Cow::Borrowed(key), timestamp, value }]))
     }
 
+    /// As [`put`](Core::put), if that need not wait for another thread or for a sync; `None` otherwise.
+    pub(crate) fn try_put(
+        &self,
+        key: &str,
+        timestamp: i64,
+        value: PutValue,
+    ) -> Result<Option<u64>> {
+        if self.config.durability == Durability::Full {
+            return Ok(None);
+        }
+        self.try_with_writer(|side| match value {
+            PutValue::Number(kind, bits) => side.put_number(self, key, timestamp, kind, bits),
+            value => {
+                let put = Op::Put { key: Cow::Borrowed(key), timestamp, value };
+                side.run_one(self, Commit::new(vec![put]))
+            }
+        })
+    }
+
+    /// Commits changes together without a sync, unless another thread is writing: `None` then.
+    pub(crate) fn try_commit(&self, commit: Commit<'_>) -> Result<Option<u64>> {
+        self.try_with_writer(|side| side.run_one(self, commit))
+    }
+
     /// Commits numbers together; `index` is the one their ids are of. Returns the offset of the
     /// first entry.
     pub(crate) fn put_numbers(&self, puts: &[NumberPut<'_>], index: &Arc<Index>) -> Result<u64> {
@@ -200,9 +224,7 @@ impl Core {
     pub(crate) fn commit(&self, commit: Commit<'_>) -> Result<u64> {
         self.check_fork()?;
         if self.config.durability != Durability::Full {
-            return self.with_writer(|side| {
-                side.run_group(self, vec![commit]).pop().unwrap_or(Err(SynaError::Closed))
-            });
+            return self.with_writer(|side| side.run_one(self, commit));
         }
         if !self.is_writer {
             return Err(SynaError::ReadOnly);
@@ -230,8 +252,7 @@ impl Core {
                 return Ok(false);
             }
             let op = Op::Tombstone { key: Cow::Borrowed(key) };
-            let commit = Commit::new(vec![op]);
-            side.run_group(self, vec![commit]).pop().unwrap_or(Err(SynaError::Closed))?;
+            side.run_one(self, Commit::new(vec![op]))?;
             Ok(true)
         })
     }
@@ -256,6 +277,10 @@ impl WriterSide {
         let result = change(&mut *guard.0);
         std::mem::forget(guard);
         result
+    }
+
+    fn run_one(&mut self, core: &Core, commit: Commit<'_>) -> Result<u64> {
+        self.run_group(core, vec![commit]).pop().unwrap_or(Err(SynaError::Closed))
     }
 
     /// Writes a group of commits and makes them visible; one result for each, in order.
@@ -398,7 +423,7 @@ impl WriterSide {
     }
 
     /// The same for several numbers that take effect together.
-    fn put_numbers(
+    pub(crate) fn put_numbers(
         &mut self,
         core: &Core,
         puts: &[NumberPut<'_>],

@@ -98,6 +98,12 @@ impl<'f> Scanner<'f> {
         self
     }
 
+    /// What lies at or behind `end` is not looked at: an entry that reaches beyond it is bad.
+    pub(crate) fn ending_at(mut self, end: u64) -> Self {
+        self.file_len = self.file_len.min(end);
+        self
+    }
+
     pub(crate) fn position(&self) -> Position {
         self.position
     }

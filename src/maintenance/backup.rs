@@ -65,7 +65,7 @@ impl SynaDB {
 
 /// The end of the commit at `end` with its checksum, found by walking the chain from the newest
 /// place before it that is known.
-fn last_entry(log: &LogFile, end: u64, slot: &Slot) -> Result<Position> {
+pub(crate) fn last_entry(log: &LogFile, end: u64, slot: &Slot) -> Result<Position> {
     let start = if slot.durable_len <= end {
         Position { offset: slot.durable_len, head_crc: slot.head_crc }
     } else {

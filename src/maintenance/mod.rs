@@ -13,6 +13,7 @@ mod rewrite;
 mod salvage;
 mod verify;
 
+pub(crate) use backup::last_entry;
 pub use optimize::OptimizeOptions;
 pub(crate) use optimize::optimize_core;
 pub use retain::RetainPolicy;

@@ -490,7 +490,7 @@ impl KeyReader {
         let (column, lost) = (Column::Values(ValueType::Float), Lost::new(on_mismatch));
         let sources = [Source { reader: self, pieces }];
         fill_numbers(&sources, column, &lost, out.as_mut_slice(), &validities)?;
-        let floats = out.as_mut_floats();
+        let floats = out.as_mut_words::<f64>();
         for (at, valid) in validities.into_inner() {
             let rows = floats.get_mut(at..).unwrap_or_default();
             for (float, valid) in rows.iter_mut().zip(&valid) {
@@ -503,33 +503,38 @@ impl KeyReader {
     /// A copy of an array of doubles, NaN for nulls.
     pub(crate) fn tensor_of(&self, array: &Float64Array) -> Result<Tensor> {
         let mut out = self.shared.pool.take(byte_len(array.len() as u64, 8)?)?;
-        for (out, value) in out.as_mut_floats().iter_mut().zip(array) {
+        for (out, value) in out.as_mut_words::<f64>().iter_mut().zip(array) {
             *out = value.unwrap_or(f64::NAN);
         }
         Ok(Tensor::new(out))
     }
 
-    /// The doubles among the rows, integers left out, in a buffer of their own.
-    pub(crate) fn floats_only(&self, pieces: &[Piece<'_>]) -> Result<PoolBuf> {
+    /// The numbers of one kind, or the timestamps of its points: other kinds are left out. `column`
+    /// is what is wanted, the values of the kind's own type or the timestamps.
+    pub(crate) fn only(
+        &self,
+        pieces: &[Piece<'_>],
+        kind: AtomKind,
+        column: Column,
+    ) -> Result<PoolBuf> {
         let rows: u64 = pieces.iter().map(Piece::len).sum();
         let mut out = self.shared.pool.take(byte_len(rows, 8)?)?;
-        let all_floats = |piece: &Piece<'_>| {
+        let is_of_kind = |piece: &Piece<'_>| {
             piece.chunk().is_some_and(|chunk| {
                 let zone = chunk.zone_map();
-                zone.count(AtomKind::Float) == zone.rows()
+                zone.count(kind) == zone.rows()
             })
         };
         let mut written = 0;
         let mut from = 0;
-        // Stretches of nothing but floats at the speed of memory, the others point by point.
+        // Stretches of nothing else at the speed of memory, the others point by point.
         while let Some(rest) = pieces.get(from..).filter(|rest| !rest.is_empty()) {
-            let run = rest.iter().take_while(|piece| all_floats(piece)).count();
+            let run = rest.iter().take_while(|piece| is_of_kind(piece)).count();
             let space = out.as_mut_slice().get_mut(written..).unwrap_or_default();
             if run > 0 {
                 let run = rest.get(..run).unwrap_or_default();
                 let len = byte_len(run.iter().map(Piece::len).sum(), 8)?;
                 let space = space.get_mut(..len).ok_or(no_memory(rows))?;
-                let column = Column::Values(ValueType::Float);
                 let lost = Lost::new(OnMismatch::Raise);
                 let sources = [Source { reader: self, pieces: run }];
                 fill_numbers(&sources, column, &lost, space, &Validities::default())?;
@@ -538,10 +543,15 @@ impl KeyReader {
             } else if let Some(piece) = rest.first() {
                 let mut slots = space.as_chunks_mut::<8>().0.iter_mut();
                 self.for_each_points(piece.part, &piece.rows, |_, points, rows| {
-                    let floats = rows.filter(|row| points.kind(*row) == AtomKind::Float);
-                    for row in floats {
-                        if let Some(slot) = slots.next() {
-                            *slot = points.number_bits(row).to_le_bytes();
+                    for row in rows.filter(|row| points.kind(*row) == kind) {
+                        let number = match column {
+                            Column::Timestamps => {
+                                points.timestamps().get(row).map(|stamp| stamp.cast_unsigned())
+                            }
+                            _ => Some(points.number_bits(row)),
+                        };
+                        if let (Some(slot), Some(number)) = (slots.next(), number) {
+                            *slot = number.to_le_bytes();
                             written += 8;
                         }
                     }

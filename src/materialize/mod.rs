@@ -44,7 +44,7 @@ pub(crate) use plan::{BATCH_BYTES, BATCH_ROWS, Batches, Costs, explain, plan_bat
 pub use plan::{Explain, ExplainColumn};
 pub use schema::{AsType, OnMismatch, Order};
 pub(crate) use select::{is_whole, pieces, push_rows};
-pub use tensor::Tensor;
+pub use tensor::{Tensor, TensorNumber};
 
 use cache::ColumnCache;
 use pool::Pool;

@@ -175,6 +175,17 @@ enum Memory {
     Block(Block),
 }
 
+mod word {
+    /// Eight bytes of which every pattern is a value.
+    ///
+    /// Out of reach of other crates, for `as_words` relies on what it says.
+    pub trait Word: Copy + Send + Sync + 'static {}
+
+    impl Word for f64 {}
+    impl Word for i64 {}
+}
+pub(crate) use word::Word;
+
 /// A buffer that one owner writes, 64-byte aligned.
 #[derive(Debug)]
 pub(crate) struct PoolBuf {
@@ -203,18 +214,18 @@ impl PoolBuf {
         bytes.get_mut(..self.len).unwrap_or_default()
     }
 
-    /// The bytes as doubles; a rest of less than eight is left out.
-    #[expect(unsafe_code, reason = "a tensor is bytes that are read as doubles")]
-    pub(crate) fn as_floats(&self) -> &[f64] {
-        // SAFETY: every bit pattern is a double; `align_to` leaves out what is not aligned, which
-        // is nothing, for buffers begin at multiples of 64.
+    /// The bytes as numbers of eight; a rest of less is left out.
+    #[expect(unsafe_code, reason = "a tensor is bytes that are read as numbers")]
+    pub(crate) fn as_words<T: Word>(&self) -> &[T] {
+        // SAFETY: every bit pattern is a number (`Word`); `align_to` leaves out what is not
+        // aligned, which is nothing, for buffers begin at multiples of 64.
         unsafe { self.as_slice().align_to().1 }
     }
 
-    /// The bytes as doubles to be written.
-    #[expect(unsafe_code, reason = "a tensor is bytes that are written as doubles")]
-    pub(crate) fn as_mut_floats(&mut self) -> &mut [f64] {
-        // SAFETY: as in `as_floats`; every double is eight valid bytes.
+    /// The bytes as numbers to be written.
+    #[expect(unsafe_code, reason = "a tensor is bytes that are written as numbers")]
+    pub(crate) fn as_mut_words<T: Word>(&mut self) -> &mut [T] {
+        // SAFETY: as in `as_words`; every number is eight valid bytes.
         unsafe { self.as_mut_slice().align_to_mut().1 }
     }
 
@@ -295,13 +306,13 @@ mod tests {
     }
 
     #[test]
-    fn small_and_large_buffers_hold_doubles() {
+    fn small_and_large_buffers_hold_numbers() {
         let pool = Pool::new(1 << 20);
         for len in [0, 8, 4096, BLOCK_LEN_MIN, 1 << 20] {
             let mut buffer = pool.take(len).unwrap();
             assert_eq!(buffer.as_slice().as_ptr() as usize % 64, 0);
-            buffer.as_mut_floats().fill(1.5);
-            assert_eq!(buffer.as_floats(), vec![1.5; len / 8]);
+            buffer.as_mut_words().fill(1.5);
+            assert_eq!(buffer.as_words::<f64>(), vec![1.5; len / 8]);
             assert_eq!(buffer.into_buffer().len(), len);
         }
     }

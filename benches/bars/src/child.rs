@@ -44,7 +44,7 @@ pub fn measure(args: &[&OsStr]) -> Result<Figures> {
 pub struct Figures(HashMap<String, f64>);
 
 impl Figures {
-    fn parse(text: &str) -> Result<Figures> {
+    pub fn parse(text: &str) -> Result<Figures> {
         let mut figures = HashMap::new();
         for line in text.lines() {
             let (name, value) = line.split_once(' ').ok_or(format!("not a figure: {line}"))?;

@@ -13,6 +13,7 @@
 
 mod append;
 mod bare;
+mod capi;
 mod child;
 mod copy;
 mod data;
@@ -26,6 +27,7 @@ mod many;
 mod memory;
 mod newcomer;
 mod open;
+mod python;
 mod report;
 mod run;
 mod syscalls;
@@ -72,6 +74,21 @@ const GROUPS: &[&Group] = &[
     &ingest::ARRIVAL,
     &long::ALIVE,
     &many::SCAN,
+    &capi::CALLS,
+    &capi::DATABASES,
+    &capi::HISTORIES,
+    &capi::LEAKS,
+    &capi::TESTS,
+    &python::EXPORT,
+    &python::FRESH_RAW,
+    &python::FRESH_ENCODED,
+    &python::APPEND,
+    &python::BESIDE,
+    &python::BULK,
+    &python::ARRIVAL,
+    &python::GET,
+    &python::START,
+    &python::BESIDE_READER,
 ];
 
 const USAGE: &str = "\

@@ -246,6 +246,11 @@ impl Scan {
 
 /// Reading.
 impl Scan {
+    /// Whether this process is a forked child and the scan the parent's.
+    pub fn is_forked(&self) -> bool {
+        self.db.is_forked()
+    }
+
     /// The keys that matched, in bytewise order, also those without a point in the range.
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &str> {
         (0..self.keys.names.len()).map(|place| self.keys.name(place))

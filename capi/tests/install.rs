@@ -1,0 +1,140 @@
+//! `make install`, and programs that find what it installed; the README's C program and its line.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "test code may panic, and says what it skips"
+)]
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+
+use support::{has_tool, library, root, run};
+
+/// Installs what this test built into `prefix`.
+fn install(prefix: &Path) -> bool {
+    if !has_tool("cc", "apt-get install gcc") {
+        return false;
+    }
+    run(Command::new("sh")
+        .arg(root().join("capi/install/install.sh"))
+        .env("PREFIX", prefix)
+        .env("DESTDIR", "")
+        .env("BUILT", library()));
+    true
+}
+
+fn text(output: Vec<u8>) -> String {
+    String::from_utf8(output).unwrap()
+}
+
+const QUICKSTART: &str = "latest 19.0\nhistory 21.5\nhistory 19.0\n\
+    SYNA_ERR_TYPE_MISMATCH: key \"kitchen/lamp\" holds text, not float\n";
+
+/// Runs a program where nothing is yet.
+fn run_in_new_folder(program: &Path) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    text(run(Command::new(program).current_dir(folder.path())).stdout)
+}
+
+#[test]
+fn programs_find_what_was_installed_by_pkg_config() {
+    let folder = tempfile::tempdir().unwrap();
+    let prefix = folder.path().join("prefix");
+    if !has_tool("pkg-config", "apt-get install pkg-config") || !install(&prefix) {
+        return;
+    }
+    let flags = |more: &[&str]| {
+        let output = run(Command::new("pkg-config")
+            .args(["--cflags", "--libs"])
+            .args(more)
+            .arg("synadb")
+            .env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")));
+        text(output.stdout).split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let program = folder.path().join("quickstart");
+    run(Command::new("cc")
+        .arg(root().join("examples/c/quickstart.c"))
+        .arg("-o")
+        .arg(&program)
+        .args(flags(&[]))
+        .arg(format!("-Wl,-rpath,{}", prefix.join("lib").display())));
+    assert_eq!(run_in_new_folder(&program), QUICKSTART);
+    if has_tool("readelf", "apt-get install binutils") {
+        let needed = text(run(Command::new("readelf").arg("-d").arg(&program)).stdout);
+        assert!(needed.contains("libsynadb.so.1"), "it remembers the interface: {needed}");
+        let exported = run(Command::new("nm")
+            .args(["-D", "--defined-only", "-f", "posix"])
+            .arg(prefix.join("lib/libsynadb.so")));
+        let exported = text(exported.stdout);
+        assert!(exported.lines().count() > 100);
+        assert!(exported.lines().all(|symbol| symbol.starts_with("syna_")), "{exported}");
+    }
+    // Without the shared one, with the system libraries that the file names.
+    let alone = folder.path().join("alone");
+    std::fs::rename(prefix.join("lib/libsynadb.so"), prefix.join("lib/away.so")).unwrap();
+    run(Command::new("cc")
+        .arg(root().join("examples/c/quickstart.c"))
+        .arg("-o")
+        .arg(&alone)
+        .args(flags(&["--static"])));
+    std::fs::remove_dir_all(&prefix).unwrap();
+    assert_eq!(run_in_new_folder(&alone), QUICKSTART);
+}
+
+#[test]
+fn programs_find_what_was_installed_by_cmake() {
+    let folder = tempfile::tempdir().unwrap();
+    let prefix = folder.path().join("prefix");
+    if !has_tool("cmake", "apt-get install cmake")
+        || !has_tool("g++", "apt-get install g++")
+        || !install(&prefix)
+    {
+        return;
+    }
+    let build = folder.path().join("build");
+    run(Command::new("cmake")
+        .arg("-S")
+        .arg(root().join("examples/c"))
+        .arg("-B")
+        .arg(&build)
+        .arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display())));
+    run(Command::new("cmake").arg("--build").arg(&build));
+    assert_eq!(run_in_new_folder(&build.join("quickstart")), QUICKSTART);
+    assert_eq!(run_in_new_folder(&build.join("quickstart_static")), QUICKSTART);
+    assert_eq!(
+        run_in_new_folder(&build.join("arrow")),
+        "closed: the database was closed\n8760 points, mean 15.75\n"
+    );
+    assert_eq!(run_in_new_folder(&build.join("wrapper")), "sum 40.5\nrows 2\n");
+}
+
+#[test]
+fn the_readmes_c_program_prints_what_the_readme_says() {
+    if !has_tool("gcc", "apt-get install gcc") {
+        return;
+    }
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let example = std::fs::read_to_string(root().join("examples/c/quickstart.c")).unwrap();
+    let block = readme.split("```c\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert!(example.ends_with(block), "the README's program is examples/c/quickstart.c");
+    let console = readme
+        .split("```console\n")
+        .find_map(|rest| rest.strip_prefix("$ gcc "))
+        .and_then(|rest| rest.split("```").next())
+        .unwrap();
+    let (line, rest) = console.split_once('\n').unwrap();
+    let said = rest.strip_prefix("$ ./quickstart\n").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("quickstart");
+    // The line as it stands, with the library of this test and the program elsewhere.
+    let line = line
+        .replace("$PWD/target/release", &library().display().to_string())
+        .replace("target/release", &library().display().to_string())
+        .replace("-o quickstart", &format!("-o {}", program.display()));
+    run(Command::new("sh").arg("-c").arg(format!("gcc {line}")).current_dir(root()));
+    assert_eq!(run_in_new_folder(&program), said);
+}

@@ -1,0 +1,136 @@
+//! Every status that the header promises of a function was seen by `tests/c/statuses.c`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "test code may panic, and says what it skips"
+)]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use support::{Language, compile, program, root, run};
+
+/// Statuses that need what a test cannot bring about, with the reason.
+const OUT_OF_REACH: [(&str, &str); 2] = [
+    ("NETWORK_FS", "there is no network file system to open a database on"),
+    ("TORN_TAIL_TOO_LONG", "takes 128 MiB of torn commits; recovery.rs has it"),
+];
+
+/// The words of the header for several statuses.
+fn words(header: &str) -> BTreeMap<String, Vec<String>> {
+    let mut words = BTreeMap::new();
+    let mut current: Option<String> = None;
+    let from = header.find(" *     PATH ").expect("the words stand in the header");
+    for line in header.get(from..).unwrap().lines().take_while(|line| line.trim() != "*") {
+        let line = line.trim_start_matches(" *").trim();
+        let (word, rest) = match line.split_once("  ") {
+            Some((word, rest)) if word.chars().all(|c| c.is_ascii_uppercase()) => {
+                (Some(word), rest)
+            }
+            _ => (None, line),
+        };
+        if let Some(word) = word {
+            current = Some(word.to_owned());
+        }
+        // What stands behind a semicolon are explanations.
+        let statuses = rest.split(';').next().unwrap();
+        let list: &mut Vec<String> = words.entry(current.clone().unwrap()).or_default();
+        if word.is_some()
+            || !list.is_empty() && statuses.chars().next().unwrap().is_ascii_uppercase()
+        {
+            list.extend(names(statuses));
+        }
+    }
+    words
+}
+
+/// The names of statuses in a text.
+fn names(text: &str) -> Vec<String> {
+    let is_name =
+        |word: &&str| word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .filter(is_name)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// What the header promises: function and status.
+fn promised(header: &str) -> BTreeSet<(String, String)> {
+    let words = words(header);
+    assert_eq!(words.get("HANDLE").unwrap(), &["INVALID_ARGUMENT", "CLOSED", "FORKED"]);
+    let mut promised = BTreeSet::new();
+    let mut comment = String::new();
+    let mut declaration = String::new();
+    for line in header.lines() {
+        let line = line.trim();
+        if line == "/**" {
+            comment.clear();
+            declaration.clear();
+        } else if let Some(text) = line.strip_prefix("* ") {
+            comment.push_str(text);
+            comment.push(' ');
+        } else {
+            declaration.push_str(line);
+            let Some((before, _)) = declaration.split_once('(') else { continue };
+            let name = before.rsplit([' ', '*']).next().unwrap_or_default().to_owned();
+            if !name.starts_with("syna_") || !line.ends_with(';') {
+                continue;
+            }
+            declaration.clear();
+            let Some((_, statuses)) = comment.rsplit_once("Status") else { continue };
+            // The list ends with the sentence.
+            let statuses = statuses.split(". ").next().unwrap_or_default();
+            let statuses = statuses.split_once(':').map_or("", |(_, list)| list);
+            assert!(!statuses.is_empty(), "{name} has no list of statuses");
+            if statuses.contains("the offset") || statuses.contains("the kind") {
+                promised.insert((name.clone(), "SUCCESS".to_owned()));
+            }
+            for status in names(statuses) {
+                for status in words.get(&status).unwrap_or(&vec![status.clone()]) {
+                    promised.insert((name.clone(), status.clone()));
+                }
+            }
+            promised.insert((name, "INTERNAL_PANIC".to_owned()));
+            comment.clear();
+        }
+    }
+    promised
+}
+
+#[test]
+fn every_status_of_every_function_was_seen() {
+    let header = std::fs::read_to_string(root().join("include/synadb.h")).unwrap();
+    let promised = promised(&header);
+    let folder = tempfile::tempdir().unwrap();
+    let files = folder.path().join("files");
+    std::fs::create_dir(&files).unwrap();
+    let flags = ["-Wno-error=cpp"];
+    let Some(compiled) = compile("tests/c/statuses.c", Language::C, &flags, folder.path()) else {
+        return;
+    };
+    let output = run(&mut program(&compiled, &files));
+    let output = String::from_utf8(output.stdout).unwrap();
+    let mut seen = BTreeSet::new();
+    for line in output.lines() {
+        let Some(line) = line.strip_prefix("observed ") else { continue };
+        let (name, status) = line.split_once(' ').unwrap();
+        let status = status.trim_start_matches("SYNA_").trim_start_matches("ERR_");
+        if status != "0" {
+            seen.insert((name.to_owned(), status.to_owned()));
+        }
+    }
+    let out_of_reach =
+        |status: &str| OUT_OF_REACH.iter().any(|(unreachable, _)| *unreachable == status);
+    let unseen: Vec<_> =
+        promised.difference(&seen).filter(|(_, status)| !out_of_reach(status)).collect();
+    let not_promised: Vec<_> = seen.difference(&promised).collect();
+    let functions: BTreeSet<_> = unseen.iter().map(|(name, _)| name).collect();
+    println!("abi_calls_untested {}", functions.len());
+    assert!(
+        unseen.is_empty() && not_promised.is_empty(),
+        "promised and not seen: {unseen:#?}\nseen and not promised: {not_promised:#?}"
+    );
+}

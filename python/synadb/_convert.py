@@ -1,0 +1,45 @@
+"""To other libraries' own objects. Each is imported when it is asked for, and not before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import Batch, History
+
+
+def to_polars(data: Any) -> Any:
+    return import_module("polars").DataFrame(data)
+
+
+def to_pandas(data: Any) -> Any:
+    return import_module("pandas").DataFrame.from_arrow(data)
+
+
+def to_pyarrow(data: Any) -> Any:
+    return import_module("pyarrow").table(data)
+
+
+def to_torch(history: History, copy: bool) -> Any:
+    torch = import_module("torch")
+    if copy:
+        return torch.from_numpy(history._owned_floats())
+    return torch.from_dlpack(history.values)
+
+
+def batch_to_numpy(batch: Batch) -> Any:
+    numpy = import_module("numpy")
+    names = [name for name in batch.column_names if name not in ("key", "timestamp")]
+    columns = [batch[name].to_numpy() for name in names]
+    if not columns:
+        return numpy.empty((len(batch), 0))
+    return numpy.stack([column.astype("f8", copy=False) for column in columns], axis=1)
+
+
+def rows_of(batch: Batch) -> Iterator[tuple[Any, ...]]:
+    """The rows one by one; Python objects are made of a block at a time."""
+    for start in range(0, len(batch), 8192):
+        block = batch[start : start + 8192]
+        yield from zip(*block.to_pydict().values(), strict=True)

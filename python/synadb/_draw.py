@@ -1,0 +1,65 @@
+"""Pictures of histories: an HTML summary for notebooks, and a plot."""
+
+from __future__ import annotations
+
+from html import escape
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import History
+
+_WIDTH, _HEIGHT = 320, 48
+
+
+def _moment(when: Any) -> str:
+    return when.isoformat().replace("+00:00", "Z") if hasattr(when, "isoformat") else str(when)
+
+
+def _picture(history: History) -> str:
+    """A small line of what numbers there are."""
+    drawn = history.downsample(2 * _WIDTH)
+    stamps = drawn["timestamp"].to_numpy().astype("i8").tolist()
+    values = [float(value) for value in drawn["value"].to_pylist()]
+    finite = [value for value in values if value - value == 0.0]
+    if not finite:
+        return ""
+    low, high = min(finite), max(finite)
+    start, span = stamps[0], max(1, stamps[-1] - stamps[0])
+    height = (high - low) or 1.0
+    points = " ".join(
+        f"{(stamp - start) / span * _WIDTH:.1f},{_HEIGHT - (value - low) / height * _HEIGHT:.1f}"
+        for stamp, value in zip(stamps, values, strict=True)
+        if value - value == 0.0
+    )
+    return (
+        f'<svg width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 -1 {_WIDTH} {_HEIGHT + 2}" role="img">'
+        f'<polyline points="{points}" fill="none" stroke="currentColor"/></svg>'
+    )
+
+
+def html(history: History) -> str:
+    stats = history.stats()
+    rows = [("points", f"{stats.count:,}"), ("type", history.type)]
+    if stats.nulls:
+        rows.append(("nulls", f"{stats.nulls:,}"))
+    if stats.start is not None:
+        rows.append(("from", _moment(stats.start)))
+        rows.append(("to", _moment(stats.end)))
+    if stats.min is not None:
+        rows.append(("range", f"{stats.min:g} to {stats.max:g}, mean {stats.mean:g}"))
+    cells = "".join(f"<tr><th>{escape(a)}</th><td>{escape(b)}</td></tr>" for a, b in rows)
+    try:
+        picture = _picture(history) if stats.floats or stats.ints else ""
+    except ImportError:  # pictures are drawn with NumPy
+        picture = ""
+    return f"<div><b>{escape(history.key)}</b><table>{cells}</table>{picture}</div>"
+
+
+def plot(history: History, ax: Any, points: int) -> Any:
+    if ax is None:
+        ax = import_module("matplotlib.pyplot").subplots()[1]
+    drawn = history.downsample(points)
+    ax.plot(drawn["timestamp"].to_numpy(), drawn["value"].to_numpy(nulls="nan"), label=history.key)
+    ax.set_ylabel(history.key)
+    return ax

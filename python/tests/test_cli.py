@@ -1,0 +1,49 @@
+"""The wheel's command: `syna` and `python -m synadb`."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+
+import pytest
+
+import synadb
+
+SYNA = shutil.which("syna", path=sysconfig.get_path("scripts")) or "syna"
+COMMANDS = [[SYNA], [sys.executable, "-m", "synadb"]]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=["syna", "python -m synadb"])
+def test_put_get_and_errors(path, command):
+    def call(*args):
+        return subprocess.run([*command, *args], capture_output=True, text=True, timeout=60)
+
+    assert call("put", str(path), "k", "1.5").returncode == 0
+    found = call("get", str(path), "k")
+    assert (found.returncode, found.stdout) == (0, "1.5\n")
+    assert call("get", str(path), "none").returncode == 1
+    assert call("gett").returncode == 2
+    assert synadb.__version__ in call("--version").stdout
+    with synadb.open(path, mode="r") as db:
+        assert db.get("k") == 1.5
+
+
+def test_the_weather(path):
+    data = Path(__file__).parents[2] / "examples/data/nyc-weather-2013.csv"
+    args = [str(path), str(data), "--time", "time", "--key", "station"]
+    subprocess.run([SYNA, "import", "--quiet", *args], check=True, timeout=120)
+    with synadb.open(path, mode="r") as db:
+        assert "JFK/temp" in db and len(db["JFK/temp"]) == 8706
+
+
+def test_ctrl_c_ends_the_command(path):
+    synadb.open(path).close()
+    with subprocess.Popen([SYNA, "follow", str(path)], stdout=subprocess.PIPE) as child:
+        time.sleep(1)
+        child.send_signal(signal.SIGINT)
+        assert child.wait(10) == -signal.SIGINT

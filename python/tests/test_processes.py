@@ -1,0 +1,439 @@
+"""Forks, spawns, signals, threads, and the end of the interpreter."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import synadb
+from support import count_of
+
+pytestmark = pytest.mark.filterwarnings("ignore:This process")
+
+
+def in_child(work) -> str:
+    """Runs `work` in a forked child; returns what it returned, or "Error: text"."""
+    out, into = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            text = str(work())
+        except BaseException as error:  # noqa: BLE001
+            text = f"{type(error).__name__}: {error}"
+        os.write(into, text.encode())
+        os._exit(0)
+    os.close(into)
+    deadline = time.monotonic() + 30
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            pytest.fail("the child hangs")
+        time.sleep(0.005)
+    with os.fdopen(out, "rb") as read:
+        return read.read().decode()
+
+
+def test_a_forked_writer_says_what_to_do(path):
+    with synadb.open(path, durability="os") as db:
+        db.append_batch("k", np.arange(100.0), np.arange(100))
+        h, snapshot, scan, batch, follower = db["k"], db.snapshot(), db.scan(), db.batch(), db.follow()
+        uses = [
+            lambda: db.append("k", 1),
+            lambda: db.get("k"),
+            lambda: len(db),
+            lambda: db.sync(),
+            lambda: db.optimize(),
+            lambda: db.close(),
+            lambda: len(h),
+            lambda: h.to_numpy(),
+            lambda: snapshot.get("k"),
+            lambda: scan.read(),
+            lambda: follower.next(0),
+            lambda: pickle.dumps(db),
+        ]
+        for use in uses:
+            assert in_child(use).startswith("ForkedError: ") and "db.reader()" in in_child(use)
+
+        def discard():
+            batch.append("k", 1)
+            batch.commit()
+
+        assert in_child(discard).startswith("ForkedError")
+        assert in_child(lambda: len(db.reader()["k"])) == "100"
+        assert in_child(lambda: db.reader().get("k")) == "99.0"
+        db.append("k", 1)  # nothing of this hurt the parent
+        assert len(db["k"]) == 101
+        with pytest.raises(synadb.LockedError) as raised:
+            script = f"import synadb; synadb.open({str(path)!r})"
+            done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+            assert "LockedError" in done.stderr
+            raise synadb._errors._made(synadb.LockedError, done.stderr, {"path": "", "pid": os.getpid()})
+        assert raised.value.pid == os.getpid()
+
+
+def test_a_forked_reader_reopens_at_its_commit(path):
+    with synadb.open(path, durability="os") as db:
+        db.append_batch("k", np.arange(50_000.0), np.arange(50_000))
+        db.append("t", "text")
+        with synadb.open(path, mode="r") as shared:
+            script = f"""
+                import os, sys, synadb
+                db = synadb.open({str(path)!r}, mode="r", refresh_interval_ms=10**12)
+                h, snapshot, scan, frame = db["k"][10:], db.snapshot(), db.scan("k"), db.frame(["k"])
+                held = h.to_numpy()
+                print("ready", flush=True)
+                sys.stdin.readline()
+                if os.fork():
+                    print("parent", os.wait()[1], len(db["k"]), flush=True)
+                else:
+                    found = [len(db["k"]), db.get("t"), len(h), len(snapshot["k"]), len(scan), held.sum()]
+                    found += [h.to_numpy().sum(), len(frame.read()), db.keys(), h[0][1]]
+                    print("child", *found, flush=True)
+                    db.refresh()
+                    print("later", len(db["k"]), flush=True)
+                    os._exit(0)
+            """
+            child = subprocess.Popen(
+                [sys.executable, "-c", textwrap.dedent(script)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            assert child.stdout.readline() == "ready\n"
+            db.append("k", -1.0)
+            db.append("new", 1)
+            out, _ = child.communicate("\n", timeout=60)
+            total = float(np.arange(10, 50_000.0).sum())
+            assert out.splitlines() == [
+                f"child 50000 text 49990 50000 50000 {total} {total} 50000 ['k', 't'] 10.0",
+                "later 50001",
+                "parent 0 50000",
+            ]
+            # A reader beside the writer of its own process is one of the file in a child.
+            assert in_child(lambda: (len(shared["k"]), shared.get("new"))) == "(50001, 1)"
+
+
+def test_forks_beside_busy_threads_do_not_hang(path):
+    with synadb.open(path, durability="os") as db:
+        db.append_batch("k", np.arange(10_000.0), np.arange(10_000))
+        reader = synadb.open(path, mode="r")
+        stop = threading.Event()
+
+        def work():
+            while not stop.is_set():
+                db.append("k", 1.0)
+                h = db["k"].last(5_000)
+                h.to_numpy()
+                reader["k"].stats()
+
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(30):
+                h = reader["k"]
+                assert in_child(lambda: db.get("k")).startswith("ForkedError")
+                assert int(in_child(lambda: len(reader["k"]))) >= 10_000
+                assert in_child(lambda h=h: (h.to_numpy()[:10_000].sum() > 0, h.close)).startswith("Attr")
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        reader.close()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_multiprocessing(path, method):
+    context = multiprocessing.get_context(method)
+    with synadb.open(path, durability="os") as db:
+        db.append_batch("k", np.arange(1000.0), np.arange(1000))
+        with context.Pool(2) as pool:
+            things = [db, db.snapshot(), db["k"], db.reader()]
+            assert pool.map(count_of, things) == [1000] * 4
+        db.append("k", 1)
+        assert len(db["k"]) == 1001
+
+
+def run(script: str, *args: str, **options) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(script), *args]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+
+
+@pytest.mark.parametrize("end", ["pass", "db.close()", "del db", "sys.exit(0)", "raise SystemExit"])
+def test_live_arrays_at_the_end_of_the_interpreter(path, end):
+    done = run(
+        f"""
+        import sys, atexit
+        import numpy as np, pyarrow as pa, polars as pl
+        import synadb
+        db = synadb.open(sys.argv[1], durability="os")
+        db.append_batch("k", np.arange(100_000.0), np.arange(100_000))
+        h = db["k"]
+        held = [h.to_numpy(), h.to_polars(), h.to_pyarrow(), np.from_dlpack(h.values), h.values, h.read(),
+                h.__arrow_c_stream__(), h.__arrow_c_schema__(), h.values.__dlpack__(), db.follow(),
+                pa.RecordBatchReader.from_stream(h), memoryview(h.to_numpy()), db.scan(), db.batch()]
+        atexit.register(lambda: print(int(held[0].sum())))
+        import builtins
+        builtins.kept = held
+        {end}
+        """,
+        str(path),
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "4999950000\n", "")
+
+
+def test_the_module_may_be_imported_again(path):
+    done = run(
+        """
+        import sys, importlib
+        import synadb
+        db = synadb.open(sys.argv[1], durability="os")
+        db.append("k", 1.5)
+        held = db["k"].to_numpy()
+        importlib.reload(synadb)
+        assert synadb.open(sys.argv[1], durability="os").get("k") == 1.5 == held[0]
+        for name in [name for name in sys.modules if name.startswith("synadb") and "_synadb" not in name]:
+            del sys.modules[name]
+        import synadb
+        assert held[0] == 1.5
+        """,
+        str(path),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_nothing_else_is_needed(path):
+    """Without any other package: no site-packages but a folder with this one."""
+    home = os.path.dirname(os.path.dirname(synadb.__file__))
+    script = """
+        import sys
+        sys.path.insert(0, sys.argv[2])
+        class No:
+            def find_spec(self, name, path=None, target=None):
+                if name.split(".")[0] in ("numpy", "pyarrow", "polars", "pandas", "duckdb", "torch"):
+                    raise ImportError(name)
+        sys.meta_path.insert(0, No())
+        import synadb
+        db = synadb.open(sys.argv[1])
+        db.append_batch("k", [1, 2.5, "x"], [1, 2, 3])
+        h = db["k"]
+        assert [v for _, v in h] == [1, 2.5, "x"] and h.stats().count == 3
+        assert db.write(db.scan()).points == 3
+        assert db.frame(["k"]).read().num_rows == 3 and len(h.read()["value"]) == 3
+        assert h.__dlpack_device__ if False else True
+        assert "<div>" in h._repr_html_()
+        print(sorted(m for m in sys.modules if m in ("numpy", "pyarrow", "polars", "asyncio", "dataclasses")))
+    """
+    command = [sys.executable, "-I", "-S", "-c", textwrap.dedent(script), str(path), home]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
+
+
+# Ctrl-C
+
+
+def interrupted(work, after: float = 0.3) -> float:
+    """Seconds from SIGINT to the KeyboardInterrupt that ends `work`."""
+    sent = []
+
+    def send():
+        time.sleep(after)
+        sent.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            work()
+        ended = time.monotonic()
+    finally:
+        sender.join()
+        signal.signal(signal.SIGINT, before)
+    return ended - sent[0]
+
+
+#: What a machine that does other things meanwhile may add.
+LATE = 0.05 + float(os.environ.get("SYNADB_SLACK_S", "0.05"))
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """Some seconds of work."""
+    path = tmp_path_factory.mktemp("large") / "db.syna"
+    with synadb.open(path, durability="os") as db:
+        rng = np.random.default_rng(1)
+        for key in range(12):
+            values = rng.random(2_000_000)
+            db.append_batch(f"k{key}", values, np.arange(2_000_000) * 1000 + rng.integers(0, 999))
+    return path
+
+
+def forever(work):
+    def again():
+        while True:
+            work()
+
+    return again
+
+
+@pytest.mark.parametrize("call", ["follow", "iterate", "verify", "optimize", "read", "scan", "open", "write"])
+def test_ctrl_c_ends_long_calls(large, tmp_path, call):
+    if call == "open":
+        copy = tmp_path / "copy.syna"
+
+        def work():
+            synadb.open(large, mode="r").close()
+
+        assert interrupted(forever(work)) < LATE
+        assert not copy.exists()
+        return
+    options = {"durability": "os"} if call in ("optimize", "write") else {"mode": "r"}
+    db = synadb.open(large, column_cache_bytes=0, **options)
+    try:
+        if call == "write":
+            import pyarrow as pa
+
+            schema = pa.schema({"key": pa.string(), "timestamp": pa.timestamp("us"), "value": pa.float64()})
+            batch = pa.record_batch(
+                {
+                    "key": ["x"] * 500_000,
+                    "timestamp": pa.array(np.arange(500_000), pa.timestamp("us")),
+                    "value": np.random.default_rng(1).random(500_000),
+                }
+            )
+            batch = pa.RecordBatch.from_arrays(
+                [column.cast(field.type) for column, field in zip(batch.columns, schema, strict=True)],
+                schema=schema,
+            )
+            table = pa.Table.from_batches([batch] * 200)
+            assert interrupted(lambda: db.write(table, atomic=True)) < LATE
+            assert "x" not in db
+            return
+        work = {
+            "follow": lambda: db.follow().next(30),
+            "iterate": lambda: next(db.follow()),
+            "verify": forever(db.verify),
+            "optimize": forever(db.optimize),
+            "read": forever(lambda: db["k1"].read()),
+            "scan": forever(lambda: db.scan().read()),
+        }[call]
+        assert interrupted(work) < LATE
+        assert len(db["k1"]) == 2_000_000
+        if call == "optimize":
+            for _ in range(1000):
+                try:
+                    db.optimize()
+                    break
+                except synadb.BusyError:
+                    time.sleep(0.01)
+            assert [entry.name for entry in large.parent.iterdir()] == [large.name]
+    finally:
+        db.close()
+
+
+def test_a_handler_may_raise_what_it_likes(path):
+    class Alarm(Exception):
+        pass
+
+    def handler(*_):
+        raise Alarm
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        with synadb.open(path, durability="os") as db:
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(Alarm):
+                db.follow().next(30)
+            db.append("k", 1)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+# Threads
+
+
+def test_threads_go_on_while_one_waits(path):
+    """Every wait leaves the interpreter: another thread counts on meanwhile."""
+    with synadb.open(path) as db:
+        count, stop = 0, threading.Event()
+
+        def tick():
+            nonlocal count
+            while not stop.is_set():
+                count += 1
+                time.sleep(0.0005)
+
+        ticking = threading.Thread(target=tick)
+        ticking.start()
+        before = count
+        db.follow().next(0.3)
+        assert count - before > 50
+        stop.set()
+        ticking.join()
+
+
+def test_many_threads_on_one_handle(path, durability):
+    with synadb.open(path, durability=durability) as db:
+        per_thread = 100 if durability == "full" else 2000
+        errors = []
+
+        def work(number):
+            try:
+                for i in range(per_thread):
+                    db.append(f"k{number}", i, i)
+                    assert db.get(f"k{number}") == i
+                    if i % 50 == 0:
+                        assert len(db[f"k{number}"]) == i + 1
+                        with db.batch() as batch:
+                            batch.append("all", number)
+                            batch.append("all too", number)
+                        assert len(db["all"].read()) > 0
+            except BaseException as error:  # noqa: BLE001
+                errors.append(error)
+
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+            assert not thread.is_alive(), "a deadlock"
+        assert errors == []
+        assert [len(db[f"k{n}"]) for n in range(8)] == [per_thread] * 8
+        assert len(db["all"]) == len(db["all too"])
+
+
+def test_signals_and_threads(path):
+    """Appends of many threads beside a main thread that is interrupted again and again."""
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    try:
+        with synadb.open(path, durability="os") as db:
+            threads = [
+                threading.Thread(target=lambda: [db.append("k", 1.0) for _ in range(5000)])
+                for _ in range(4)
+            ]
+            for thread in threads:
+                thread.start()
+            for _ in range(100):
+                db.sync()
+                if "k" in db:
+                    db["k"].to_numpy()
+            for thread in threads:
+                thread.join()
+            assert len(db["k"]) == 20_000
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

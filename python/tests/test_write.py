@@ -1,0 +1,182 @@
+"""Arrow in: frames and tables of every library."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support import needs
+
+import synadb
+
+duckdb = needs("duckdb")
+pa = needs("pyarrow")
+pd = needs("pandas")
+pl = needs("polars")
+arro3 = needs("arro3.core")
+na = needs("nanoarrow")
+
+LONG = pa.table(
+    {
+        "key": ["a", "b", "a"],
+        "timestamp": pa.array([1, 2, 3], pa.timestamp("us")),
+        "value": [1.5, 2.5, None],
+    }
+)
+
+
+class Stream:
+    """Nothing but the stream method."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        return self.data.__arrow_c_stream__(requested_schema)
+
+
+class Array:
+    """Nothing but the array method."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def __arrow_c_array__(self, requested_schema=None):
+        return self.data.__arrow_c_array__(requested_schema)
+
+
+SOURCES = {
+    "pyarrow table": lambda: LONG,
+    "pyarrow batch": lambda: LONG.to_batches()[0],
+    "pyarrow reader": lambda: LONG.to_reader(),
+    "polars": lambda: pl.DataFrame(LONG),
+    "polars categories": lambda: pl.DataFrame(LONG).with_columns(pl.col("key").cast(pl.Categorical)),
+    "pandas": lambda: LONG.to_pandas(),
+    "pandas arrow": lambda: LONG.to_pandas(types_mapper=pd.ArrowDtype),
+    "duckdb": lambda: duckdb.sql("select * from LONG"),
+    "arro3": lambda: arro3.Table.from_arrow(LONG),
+    "nanoarrow": lambda: na.ArrayStream(LONG),
+    "bare stream": lambda: Stream(LONG),
+    "bare array": lambda: Array(LONG.to_batches()[0]),
+    "capsule": lambda: LONG.__arrow_c_stream__(),
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_long(db, source):
+    written = db.write(SOURCES[source]())
+    assert (written.points, written.rows, written.commits) == (3, 3, 1)
+    assert db.keys() == ["a", "b"] and db["b"].to_numpy().tolist() == [2.5]
+    first, second = db["a"].to_pylist()
+    assert first[1] == 1.5
+    # pandas' own floats tell a null as NaN.
+    assert second[1] is None or (source == "pandas" and second[1] != second[1])
+    db.wait_durable(written.offset)
+
+
+@pytest.mark.parametrize("source", ["pyarrow", "polars", "pandas", "duckdb"])
+def test_wide(db, source):
+    weather = pa.table(
+        {
+            "time": pa.array([0, 3600], pa.timestamp("s")),
+            "temp": [39.0, 38.5],
+            "wind": [10, 12],
+            "note": ["calm", None],
+        }
+    )
+    data = {
+        "pyarrow": weather,
+        "polars": pl.DataFrame(weather),
+        "pandas": weather.to_pandas(types_mapper=pd.ArrowDtype),
+        "duckdb": duckdb.sql("select * from weather"),
+    }[source]
+    written = db.write_wide(data, time_column="time", prefix="JFK/")
+    assert written.points == 6
+    assert db.keys() == ["JFK/note", "JFK/temp", "JFK/wind"]
+    assert db["JFK/wind"].to_numpy().dtype == "i8" and db["JFK/note"].values.null_count == 1
+
+
+def test_other_columns(db):
+    table = LONG.rename_columns({"key": "station", "timestamp": "at", "value": "temp"})
+    db.write(table, key_column="station", time_column="at", value_column="temp")
+    assert db.keys() == ["a", "b"]
+    with pytest.raises(synadb.InvalidDataError, match="key_column") as raised:
+        db.write(table)
+    assert raised.value.column == "key"
+
+
+def test_histories_scans_and_frames_go_in_as_they_come_out(db):
+    db.append_batch("a", [1, "x", None, 2.5, b"y"], range(5))
+    db.append_batch("b", np.arange(100.0), np.arange(100))
+    with synadb.open(":memory:") as other:
+        assert other.write(db.scan()).points == 105
+        assert other["a"].to_pylist() == db["a"].to_pylist()
+        assert other.write_wide(db.frame(["b"]), prefix="copy/").points == 100
+        assert (other["copy/b"].to_numpy() == db["b"].to_numpy()).all()
+        assert other.write(db.latest()).points == 2
+
+
+def test_each_batch_is_a_commit_or_all_are_one(db):
+    def batches(fail):
+        for i in range(3):
+            if fail and i == 2:
+                raise ValueError("no more")
+            yield LONG.slice(i, 1).to_batches()[0]
+
+    def reader(fail=False):
+        return pa.RecordBatchReader.from_batches(LONG.schema, batches(fail))
+
+    assert db.write(reader()).commits == 3
+    assert db.write(reader(), atomic=True).commits == 1
+    before = len(db["a"])
+    with pytest.raises(synadb.SynaError, match="no more"):
+        db.write(reader(fail=True), atomic=True)
+    assert len(db["a"]) == before
+    with pytest.raises(synadb.WriteStoppedError, match="no more") as raised:
+        db.write(reader(fail=True))
+    assert (raised.value.rows, raised.value.commits) == (2, 2)
+    assert isinstance(raised.value.__cause__, synadb.ArrowError)
+    assert len(db["a"]) == before + 1
+    with pytest.raises(synadb.TooLargeError):
+        db.write(reader(), atomic=True, write_budget_bytes=8)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"key": pa.array(["a", None, "b"])}, synadb.InvalidDataError),
+        ({"key": pa.array(["a", "", "b"])}, ValueError),
+        ({"key": pa.array([1, 2, 3])}, TypeError),
+        ({"timestamp": pa.array([1, None, 3], pa.timestamp("us"))}, ValueError),
+        ({"timestamp": pa.array([1.0, 2.0, 3.0])}, TypeError),
+        ({"timestamp": pa.array([1, 2, 1001], pa.timestamp("ns"))}, ValueError),
+        ({"value": pa.array([[1], [2], [3]])}, TypeError),
+        ({"value": pa.array([2**63, 1, 2], pa.uint64())}, ValueError),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_written_leaves_nothing(db, change, error):
+    table = LONG
+    for name, column in change.items():
+        table = table.set_column(table.column_names.index(name), name, column)
+    with pytest.raises(error) as raised:
+        db.write(table)
+    assert raised.value.column in change
+    assert len(db) == 0
+
+
+@pytest.mark.parametrize("data", [1, None, "text", [LONG], {"key": ["a"]}, np.arange(3.0)])
+def test_what_is_no_table(db, data):
+    with pytest.raises(TypeError, match="__arrow_c_stream__"):
+        db.write(data)
+
+
+def test_floor(db):
+    table = LONG.set_column(1, "timestamp", pa.array([1, 2, 1001], pa.timestamp("ns")))
+    db.write(table, floor=True)
+    assert db["a"].timestamps.to_numpy().astype("i8").tolist() == [0, 1]
+
+
+def test_a_one_shot_reader_is_read_once(db):
+    reader = LONG.to_reader()
+    assert db.write(reader).points == 3
+    assert db.write(reader).points == 0  # so it is with pyarrow's readers: what was read is gone

@@ -1,0 +1,88 @@
+"""PyTorch, in an environment of its own: Debian's python3-torch with the wheel.
+
+From the package index PyTorch pulls gigabytes, so it is taken from the distribution, for whose Python this
+program runs, without pytest. `make torch` sets it up; it ends with an error if PyTorch is missing.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import synadb
+
+
+def main() -> None:
+    versions = f"PyTorch {torch.__version__}, NumPy {np.__version__}, Python {sys.version.split()[0]}"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "db.syna"
+        db = synadb.open(path, durability="os", enable_delta=False, enable_compression=False)
+        values = np.random.default_rng(1).random(100_000)
+        db.append_batch("k", values, np.arange(100_000))
+        db.append_batch("n", [1.5, None, 2.5], range(3))
+        db.append_batch("i", np.arange(100), np.arange(100))
+        db.append("t", "text")
+        h = db["k"]
+
+        own = h.to_torch()
+        assert own.dtype == torch.float64 and own.shape == (100_000,)
+        assert (own.numpy() == values).all()
+        own.mul_(2)  # it may be written, and nobody else sees it
+        assert (h.to_numpy() == values).all() and (h.to_torch().numpy() == values).all()
+        assert own.data_ptr() != h.to_numpy().ctypes.data and own.data_ptr() % 64 == 0
+
+        # A PyTorch that does not know DLPack 1.0 cannot be told that memory is read-only: a copy.
+        tensor = torch.from_dlpack(h.values)
+        shared = tensor.data_ptr() == h.to_numpy().ctypes.data
+        assert (tensor.numpy() == values).all()
+        if not shared:
+            tensor.zero_()
+            assert (h.to_numpy() == values).all()
+        assert (h.to_torch(copy=False).numpy() == values).all()
+        assert torch.from_dlpack(db["i"].values).dtype == torch.int64
+
+        nulls = db["n"].to_torch()
+        assert torch.isnan(nulls).tolist() == [False, True, False]
+        for key in ("n", "t"):
+            try:
+                torch.from_dlpack(db[key].values)
+            except BufferError:
+                continue
+            raise AssertionError(f"{key} became a tensor")
+        frame = torch.from_numpy(db.frame(["k", "i"], fill="last").to_numpy())
+        assert frame.shape == (100_000, 2)
+
+        data = torch.utils.data.DataLoader(Samples(db), batch_size=10_000, num_workers=2)
+        seen = sum(float(batch.sum()) for batch in data)
+        assert abs(seen - values.sum()) < 1e-6
+
+        db.close()
+        del db, h, data
+        gc.collect()
+        path.unlink()
+        assert (torch.from_numpy(own.numpy()) == torch.from_numpy(values * 2)).all()
+        assert shared or tensor.sum() == 0
+    print(f"torch: ok ({versions}, from_dlpack {'shares' if shared else 'copies'})")
+
+
+class Samples(torch.utils.data.Dataset):
+    """Goes to the workers as a pickle, or through a fork: both read the commit it was made at."""
+
+    def __init__(self, db: synadb.SynaDB) -> None:
+        self.values = db.reader()["k"].values.to_numpy()
+        self.history = db["k"]
+
+    def __len__(self) -> int:
+        return 100_000
+
+    def __getitem__(self, i: int) -> float:
+        return float(self.values[i])
+
+
+if __name__ == "__main__":
+    main()
