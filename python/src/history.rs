@@ -407,7 +407,13 @@ impl History {
         py: Python<'py>,
         requested_schema: Option<&Bound<'py, PyCapsule>>,
     ) -> PyResult<Bound<'py, PyCapsule>> {
-        let stream = self.ask(py, synadb::History::stream)?;
+        let stream = if self.asked.order == Order::Append {
+            // Only planned here: what is pulled later is read then, by whoever pulls.
+            let history = self.current(py)?;
+            py.detach(|| history.stream()).raise()?
+        } else {
+            self.ask(py, synadb::History::stream)?
+        };
         arrow::batches_capsule(py, stream, requested_schema)
     }
 

@@ -57,5 +57,7 @@ def test_example(example, tmp_path):
 def test_every_example_is_run_somewhere():
     examples = {path.stem for path in (ROOT / "examples/python").glob("*.py")}
     # The one for PyTorch runs where that is: `make python-torch`.
-    assert examples == {"weather_to_polars", "live_collector", "duckdb_sql", "features_for_torch"}
+    here = {"weather_to_polars", "live_collector", "duckdb_sql", "features_for_torch"}
+    # Of the C interface: capi/tests/clients.rs.
+    assert examples == here | {"ctypes_client"}
     assert "features_for_torch.py" in (ROOT / "Makefile").read_text()
