@@ -325,17 +325,26 @@ fn align(
         rows.reverse();
         Alignment { older, newer, rows }
     };
+    let rows: HashSet<u64, foldhash::fast::RandomState> = contents.iter().copied().collect();
+    // Just as many items as there are rows before the chunk: unless it knows them it adds rows
+    // behind them, as a batch does, and in a rewritten file a few rows between two values that
+    // stand alone. It knows them if it ends with them; single ones only where its points can be
+    // told apart, for those that repeat match by chance.
+    let last = contents.len().checked_sub(items.len()).and_then(|at| contents.get(at..));
+    let ends_with = last.is_some_and(|last| items.iter().map(|item| &item.content).eq(last));
+    let names_some =
+        rows.len() == contents.len() && items.iter().any(|item| rows.contains(&item.content));
+    if items.len() as u64 == older_max && !ends_with && !names_some {
+        return Alignment { older: items.len(), newer: items.len(), rows: Vec::new() };
+    }
     // A chunk may replace rows that newer ones follow (the format allows it): it ends with
     // the last item that is one of them, if no row behind that has the same time and value.
-    let rows: HashSet<u64, foldhash::fast::RandomState> = contents.iter().copied().collect();
     let last_row = items.iter().rposition(|item| rows.contains(&item.content)).map(|at| at + 1);
     let alone = |(at, item): (usize, &Item)| (item.content & STANDS_ALONE != 0).then_some(at);
     let ends = items.iter().enumerate().rev().filter_map(alone).take(ENDS_MAX);
     // Without a single row to go by, the first that is possible is taken: that the chunk adds rows
-    // behind all items. In a file that was rewritten a few rows may do so as well, between two
-    // values that stand alone; then the items are all that was before them.
-    let adds = !is_short || items.len() as u64 == older_max;
-    let (at_once, at_last) = if adds { (Some(items.len()), 0) } else { (None, items.len()) };
+    // behind all items.
+    let (at_once, at_last) = if is_short { (None, items.len()) } else { (Some(items.len()), 0) };
     let ends = last_row.into_iter().chain(at_once).chain(ends).chain([at_last, 0]);
     let mut best: Option<(bool, Alignment)> = None;
     for newer in ends {
