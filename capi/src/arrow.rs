@@ -6,14 +6,14 @@ use arrow_array::ffi_stream::FFI_ArrowArrayStream;
 use arrow_array::{Array, RecordBatch, RecordBatchReader, StructArray};
 use arrow_data::ffi::FFI_ArrowArray;
 use arrow_ipc::writer::{FileWriter, StreamWriter};
+use arrow_schema::ArrowError;
 use arrow_schema::ffi::FFI_ArrowSchema;
-use arrow_schema::{ArrowError, SchemaRef};
 use synadb_core::{History, HistoryStream};
 
 use crate::input::Out;
 use crate::memory;
-use crate::status::{Failure, Result};
-use crate::stream;
+use crate::status::{Failure, Result, status};
+use crate::stream::{self, Batches};
 
 /// Bytes of the Arrow IPC streaming format.
 pub const SYNA_IPC_STREAM: i32 = 1;
@@ -36,7 +36,7 @@ pub struct ArrowArrayStream {
 }
 
 /// The places of an array and its schema, which hold released ones until there is something.
-pub(crate) struct OutArray {
+struct OutArray {
     array: Out<FFI_ArrowArray>,
     schema: Out<FFI_ArrowSchema>,
 }
@@ -45,7 +45,7 @@ impl OutArray {
     /// # Safety
     ///
     /// As for [`Out::new`].
-    pub(crate) unsafe fn new(array: *mut ArrowArray, schema: *mut ArrowSchema) -> OutArray {
+    unsafe fn new(array: *mut ArrowArray, schema: *mut ArrowSchema) -> OutArray {
         // SAFETY: by the contract above; the structs are laid out as the header has them.
         unsafe {
             OutArray {
@@ -55,13 +55,13 @@ impl OutArray {
         }
     }
 
-    pub(crate) fn require(&self) -> Result<()> {
+    fn require(&self) -> Result<()> {
         self.array.require()?;
         self.schema.require()
     }
 
     /// Hands out a batch as one struct array.
-    pub(crate) fn export(&self, batch: RecordBatch) -> Result<()> {
+    fn export(&self, batch: RecordBatch) -> Result<()> {
         let schema =
             FFI_ArrowSchema::try_from(batch.schema_ref().as_ref()).map_err(stream::arrow)?;
         self.array.set(FFI_ArrowArray::new(&StructArray::from(batch).to_data()));
@@ -70,14 +70,43 @@ impl OutArray {
     }
 }
 
-/// The place of a stream.
+/// A call that hands out a batch as an array and its schema.
+///
+/// # Safety
+///
+/// As for [`OutArray::new`].
+pub(crate) unsafe fn array_call(
+    name: &'static str,
+    out_array: *mut ArrowArray,
+    out_schema: *mut ArrowSchema,
+    batch: impl FnOnce() -> Result<RecordBatch>,
+) -> i32 {
+    // SAFETY: by the contract above.
+    let out = unsafe { OutArray::new(out_array, out_schema) };
+    status(name, || {
+        out.require()?;
+        out.export(batch()?)
+    })
+}
+
+/// A call that hands out a stream of batches.
 ///
 /// # Safety
 ///
 /// As for [`Out::new`].
-pub(crate) unsafe fn out_stream(place: *mut ArrowArrayStream) -> Out<FFI_ArrowArrayStream> {
+pub(crate) unsafe fn stream_call<B: Batches + 'static>(
+    name: &'static str,
+    out: *mut ArrowArrayStream,
+    batches: impl FnOnce() -> Result<B>,
+) -> i32 {
     // SAFETY: by the contract above; the struct is laid out as the header has it.
-    unsafe { Out::new(place.cast(), FFI_ArrowArrayStream::empty()) }
+    let out: Out<FFI_ArrowArrayStream> =
+        unsafe { Out::new(out.cast(), FFI_ArrowArrayStream::empty()) };
+    status(name, || {
+        out.require()?;
+        out.set(stream::export(batches()?));
+        Ok(())
+    })
 }
 
 /// Grows by as much as the system has, and says so when it has no more.
@@ -108,7 +137,7 @@ fn ipc_failure(error: ArrowError) -> Failure {
 /// Hands out the points of a history as bytes of an Arrow IPC format.
 pub(crate) fn ipc(history: &History, format: i32, out_len: &Out<usize>) -> Result<*mut u8> {
     let mut batches = history.stream()?;
-    let schema: SchemaRef = batches.schema();
+    let schema = RecordBatchReader::schema(&batches);
     let mut sink = Sink::default();
     match format {
         SYNA_IPC_STREAM => {

@@ -10,7 +10,7 @@ use crate::options::{self, syna_options};
 use crate::status::{Result, number, offset, status};
 use crate::values::{
     OutKeys, bytes, check_key, delete, exists, float, get, int, keys, kind, put, put_many, tensor,
-    tensor_int, text,
+    tensor_call, tensor_int, text,
 };
 
 /// An open database. Made by `syna_db_open`, ended by `syna_db_close`. Any number of threads may use
@@ -420,17 +420,10 @@ pub unsafe extern "C" fn syna_db_get_tensor(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let wanted = !timestamps.is_null();
-        let timestamps = Out::new(timestamps, std::ptr::null_mut());
-        let out = Out::new(out, std::ptr::null_mut());
-        let out_len = Out::new(out_len, 0);
-        status("syna_db_get_tensor", || {
-            out.require()?;
-            out_len.require()?;
+        tensor_call("syna_db_get_tensor", timestamps, out, out_len, |timestamps, out_len| {
             on_db(db, |db| {
                 let history = db.history(check_key(input::text_of_len(key, key_len)?)?)?;
-                out.set(tensor(&history, wanted.then_some(&timestamps), &out_len)?);
-                Ok(())
+                tensor(&history, timestamps, out_len)
             })
         })
     }
@@ -450,17 +443,10 @@ pub unsafe extern "C" fn syna_db_get_tensor_int(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let wanted = !timestamps.is_null();
-        let timestamps = Out::new(timestamps, std::ptr::null_mut());
-        let out = Out::new(out, std::ptr::null_mut());
-        let out_len = Out::new(out_len, 0);
-        status("syna_db_get_tensor_int", || {
-            out.require()?;
-            out_len.require()?;
+        tensor_call("syna_db_get_tensor_int", timestamps, out, out_len, |timestamps, out_len| {
             on_db(db, |db| {
                 let history = db.history(check_key(input::text_of_len(key, key_len)?)?)?;
-                out.set(tensor_int(&history, wanted.then_some(&timestamps), &out_len)?);
-                Ok(())
+                tensor_int(&history, timestamps, out_len)
             })
         })
     }

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use synadb_core::{Align, Every, Fill, Frame};
 
-use crate::arrow::{self, ArrowArray, ArrowArrayStream, ArrowSchema, OutArray};
+use crate::arrow::{ArrowArray, ArrowArrayStream, ArrowSchema, array_call, stream_call};
 use crate::classic::on_path;
 use crate::db::{on_db, syna_db};
 use crate::input;
 use crate::options::{self, Options};
 use crate::snapshot::{on_snapshot, syna_snapshot};
-use crate::status::{Failure, Result, status};
-use crate::stream;
+use crate::status::{Failure, Result};
+use crate::stream::OneBatch;
 use crate::values::check_key;
 
 /// A row sees the latest point at or before its time. The default.
@@ -137,15 +137,10 @@ pub unsafe extern "C" fn syna_frame_export(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = OutArray::new(out_array, out_schema);
-        status("syna_frame_export", || {
-            out.require()?;
+        array_call("syna_frame_export", out_array, out_schema, || {
             let options = options::read(options)?;
             let keys = keys_of(keys, lengths, count)?;
-            on_path(path, |db| {
-                let frame = options.narrow(db.frame(&keys)?)?;
-                out.export(frame.read()?)
-            })
+            on_path(path, |db| Ok(options.narrow(db.frame(&keys)?)?.read()?))
         })
     }
 }
@@ -163,16 +158,11 @@ pub unsafe extern "C" fn syna_frame_stream(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = arrow::out_stream(out);
-        status("syna_frame_stream", || {
-            out.require()?;
+        stream_call("syna_frame_stream", out, || {
             let options = options::read(options)?;
             let keys = keys_of(keys, lengths, count)?;
-            on_path(path, |db| {
-                let frame = options.narrow(db.frame(&keys)?)?;
-                out.set(stream::export(stream::OneBatch::from(frame.read()?)));
-                Ok(())
-            })
+            let frame = on_path(path, |db| Ok(options.narrow(db.frame(&keys)?)?.read()?))?;
+            Ok(OneBatch::from(frame))
         })
     }
 }
@@ -190,15 +180,10 @@ pub unsafe extern "C" fn syna_db_frame_export(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = OutArray::new(out_array, out_schema);
-        status("syna_db_frame_export", || {
-            out.require()?;
+        array_call("syna_db_frame_export", out_array, out_schema, || {
             let options = options::read(options)?;
             let keys = keys_of(keys, lengths, count)?;
-            on_db(db, |db| {
-                let frame = options.narrow(db.frame(&keys)?)?;
-                out.export(frame.read()?)
-            })
+            on_db(db, |db| Ok(options.narrow(db.frame(&keys)?)?.read()?))
         })
     }
 }
@@ -215,16 +200,11 @@ pub unsafe extern "C" fn syna_db_frame_stream(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = arrow::out_stream(out);
-        status("syna_db_frame_stream", || {
-            out.require()?;
+        stream_call("syna_db_frame_stream", out, || {
             let options = options::read(options)?;
             let keys = keys_of(keys, lengths, count)?;
-            on_db(db, |db| {
-                let frame = options.narrow(db.frame(&keys)?)?;
-                out.set(stream::export(stream::OneBatch::from(frame.read()?)));
-                Ok(())
-            })
+            let frame = on_db(db, |db| Ok(options.narrow(db.frame(&keys)?)?.read()?))?;
+            Ok(OneBatch::from(frame))
         })
     }
 }
@@ -242,15 +222,10 @@ pub unsafe extern "C" fn syna_snapshot_frame_export(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = OutArray::new(out_array, out_schema);
-        status("syna_snapshot_frame_export", || {
-            out.require()?;
+        array_call("syna_snapshot_frame_export", out_array, out_schema, || {
             let options = options::read(options)?;
             let keys = keys_of(keys, lengths, count)?;
-            on_snapshot(snapshot, |db| {
-                let frame = options.narrow(db.frame(&keys)?)?;
-                out.export(frame.read()?)
-            })
+            on_snapshot(snapshot, |db| Ok(options.narrow(db.frame(&keys)?)?.read()?))
         })
     }
 }
@@ -267,16 +242,12 @@ pub unsafe extern "C" fn syna_snapshot_frame_stream(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = arrow::out_stream(out);
-        status("syna_snapshot_frame_stream", || {
-            out.require()?;
+        stream_call("syna_snapshot_frame_stream", out, || {
             let options = options::read(options)?;
             let keys = keys_of(keys, lengths, count)?;
-            on_snapshot(snapshot, |db| {
-                let frame = options.narrow(db.frame(&keys)?)?;
-                out.set(stream::export(stream::OneBatch::from(frame.read()?)));
-                Ok(())
-            })
+            let frame =
+                on_snapshot(snapshot, |db| Ok(options.narrow(db.frame(&keys)?)?.read()?))?;
+            Ok(OneBatch::from(frame))
         })
     }
 }

@@ -4,14 +4,13 @@ use std::ffi::c_char;
 
 use synadb_core::History;
 
-use crate::arrow::{self, ArrowArray, ArrowArrayStream, ArrowSchema, OutArray};
+use crate::arrow::{self, ArrowArray, ArrowArrayStream, ArrowSchema, array_call, stream_call};
 use crate::classic::on_path;
 use crate::db::{on_db, syna_db};
 use crate::input::{self, Out};
 use crate::options::{self, syna_history_options};
 use crate::snapshot::{on_snapshot, syna_snapshot};
 use crate::status::{Result, pointer, status};
-use crate::stream;
 use crate::values::{Keys, check_key};
 
 fn asked(db: &impl Keys, key: &str, options: syna_history_options) -> Result<History> {
@@ -58,6 +57,28 @@ unsafe fn asked_by_snapshot(
     on_snapshot(snapshot, |snapshot| asked(snapshot, key, options))
 }
 
+/// A call that hands out the bytes of an Arrow IPC format.
+///
+/// # Safety
+///
+/// As for [`Out::new`].
+unsafe fn ipc_call(
+    name: &'static str,
+    format: i32,
+    out: *mut *mut u8,
+    out_len: *mut usize,
+    history: impl FnOnce() -> Result<History>,
+) -> i32 {
+    // SAFETY: by the contract above.
+    let (out, out_len) = unsafe { (Out::new(out, std::ptr::null_mut()), Out::new(out_len, 0)) };
+    status(name, || {
+        out.require()?;
+        out_len.require()?;
+        out.set(arrow::ipc(&history()?, format, &out_len)?);
+        Ok(())
+    })
+}
+
 /// Exports the points that `options` ask for (NULL: all of them) as one struct array with the fields
 /// `timestamp` (timestamp[us, UTC], no nulls) and `value` (nullable, of the type that the options and the key's kinds ask
 /// for): Arrow C Data Interface. Where the points lie in one piece of the file or were read before,
@@ -77,10 +98,8 @@ pub unsafe extern "C" fn syna_history_export(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = OutArray::new(out_array, out_schema);
-        status("syna_history_export", || {
-            out.require()?;
-            out.export(asked_by_path(path, key, options::read(options)?)?.read()?)
+        array_call("syna_history_export", out_array, out_schema, || {
+            Ok(asked_by_path(path, key, options::read(options)?)?.read()?)
         })
     }
 }
@@ -103,15 +122,8 @@ pub unsafe extern "C" fn syna_history_stream(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = arrow::out_stream(out);
-        status("syna_history_stream", || {
-            out.require()?;
-            {
-                out.set(stream::export(
-                    asked_by_path(path, key, options::read(options)?)?.stream()?,
-                ));
-                Ok(())
-            }
+        stream_call("syna_history_stream", out, || {
+            Ok(asked_by_path(path, key, options::read(options)?)?.stream()?)
         })
     }
 }
@@ -152,10 +164,8 @@ pub unsafe extern "C" fn syna_db_history_export(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = OutArray::new(out_array, out_schema);
-        status("syna_db_history_export", || {
-            out.require()?;
-            out.export(asked_by_db(db, key, key_len, options::read(options)?)?.read()?)
+        array_call("syna_db_history_export", out_array, out_schema, || {
+            Ok(asked_by_db(db, key, key_len, options::read(options)?)?.read()?)
         })
     }
 }
@@ -172,15 +182,8 @@ pub unsafe extern "C" fn syna_db_history_stream(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = arrow::out_stream(out);
-        status("syna_db_history_stream", || {
-            out.require()?;
-            {
-                out.set(stream::export(
-                    asked_by_db(db, key, key_len, options::read(options)?)?.stream()?,
-                ));
-                Ok(())
-            }
+        stream_call("syna_db_history_stream", out, || {
+            Ok(asked_by_db(db, key, key_len, options::read(options)?)?.stream()?)
         })
     }
 }
@@ -199,17 +202,8 @@ pub unsafe extern "C" fn syna_db_history_ipc(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = Out::new(out, std::ptr::null_mut());
-        let out_len = Out::new(out_len, 0);
-        status("syna_db_history_ipc", || {
-            out.require()?;
-            out_len.require()?;
-            out.set(arrow::ipc(
-                &asked_by_db(db, key, key_len, options::read(options)?)?,
-                format,
-                &out_len,
-            )?);
-            Ok(())
+        ipc_call("syna_db_history_ipc", format, out, out_len, || {
+            asked_by_db(db, key, key_len, options::read(options)?)
         })
     }
 }
@@ -227,10 +221,8 @@ pub unsafe extern "C" fn syna_snapshot_history_export(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = OutArray::new(out_array, out_schema);
-        status("syna_snapshot_history_export", || {
-            out.require()?;
-            out.export(asked_by_snapshot(snapshot, key, key_len, options::read(options)?)?.read()?)
+        array_call("syna_snapshot_history_export", out_array, out_schema, || {
+            Ok(asked_by_snapshot(snapshot, key, key_len, options::read(options)?)?.read()?)
         })
     }
 }
@@ -247,15 +239,8 @@ pub unsafe extern "C" fn syna_snapshot_history_stream(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = arrow::out_stream(out);
-        status("syna_snapshot_history_stream", || {
-            out.require()?;
-            {
-                out.set(stream::export(
-                    asked_by_snapshot(snapshot, key, key_len, options::read(options)?)?.stream()?,
-                ));
-                Ok(())
-            }
+        stream_call("syna_snapshot_history_stream", out, || {
+            Ok(asked_by_snapshot(snapshot, key, key_len, options::read(options)?)?.stream()?)
         })
     }
 }
@@ -274,17 +259,8 @@ pub unsafe extern "C" fn syna_snapshot_history_ipc(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = Out::new(out, std::ptr::null_mut());
-        let out_len = Out::new(out_len, 0);
-        status("syna_snapshot_history_ipc", || {
-            out.require()?;
-            out_len.require()?;
-            out.set(arrow::ipc(
-                &asked_by_snapshot(snapshot, key, key_len, options::read(options)?)?,
-                format,
-                &out_len,
-            )?);
-            Ok(())
+        ipc_call("syna_snapshot_history_ipc", format, out, out_len, || {
+            asked_by_snapshot(snapshot, key, key_len, options::read(options)?)
         })
     }
 }

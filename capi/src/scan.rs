@@ -2,14 +2,12 @@
 
 use std::ffi::c_char;
 
-use crate::arrow::{self, ArrowArray, ArrowArrayStream, ArrowSchema, OutArray};
+use crate::arrow::{ArrowArray, ArrowArrayStream, ArrowSchema, array_call, stream_call};
 use crate::classic::on_path;
 use crate::db::{on_db, syna_db};
 use crate::input;
 use crate::options::{self, syna_history_options};
 use crate::snapshot::{on_snapshot, syna_snapshot};
-use crate::status::status;
-use crate::stream;
 
 /// Exports the points of all keys that match `pattern` (see `syna_keys_with_lengths`) as one struct
 /// array, key by key in bytewise order: `key` (dictionary<int32, utf8>), `timestamp` and `value`, whose
@@ -26,15 +24,10 @@ pub unsafe extern "C" fn syna_scan_export(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = OutArray::new(out_array, out_schema);
-        status("syna_scan_export", || {
-            out.require()?;
+        array_call("syna_scan_export", out_array, out_schema, || {
             let options = options::read(options)?;
             let pattern = input::text(pattern)?;
-            on_path(path, |db| {
-                let scan = options.narrow_scan(db.scan(pattern)?)?;
-                out.export(scan.read()?)
-            })
+            on_path(path, |db| Ok(options.narrow_scan(db.scan(pattern)?)?.read()?))
         })
     }
 }
@@ -51,16 +44,10 @@ pub unsafe extern "C" fn syna_scan_stream(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = arrow::out_stream(out);
-        status("syna_scan_stream", || {
-            out.require()?;
+        stream_call("syna_scan_stream", out, || {
             let options = options::read(options)?;
             let pattern = input::text(pattern)?;
-            on_path(path, |db| {
-                let scan = options.narrow_scan(db.scan(pattern)?)?;
-                out.set(stream::export(scan.stream()?));
-                Ok(())
-            })
+            on_path(path, |db| Ok(options.narrow_scan(db.scan(pattern)?)?.stream()?))
         })
     }
 }
@@ -77,15 +64,10 @@ pub unsafe extern "C" fn syna_db_scan_export(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = OutArray::new(out_array, out_schema);
-        status("syna_db_scan_export", || {
-            out.require()?;
+        array_call("syna_db_scan_export", out_array, out_schema, || {
             let options = options::read(options)?;
             let pattern = input::text_of_len(pattern, pattern_len)?;
-            on_db(db, |db| {
-                let scan = options.narrow_scan(db.scan(pattern)?)?;
-                out.export(scan.read()?)
-            })
+            on_db(db, |db| Ok(options.narrow_scan(db.scan(pattern)?)?.read()?))
         })
     }
 }
@@ -101,16 +83,10 @@ pub unsafe extern "C" fn syna_db_scan_stream(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = arrow::out_stream(out);
-        status("syna_db_scan_stream", || {
-            out.require()?;
+        stream_call("syna_db_scan_stream", out, || {
             let options = options::read(options)?;
             let pattern = input::text_of_len(pattern, pattern_len)?;
-            on_db(db, |db| {
-                let scan = options.narrow_scan(db.scan(pattern)?)?;
-                out.set(stream::export(scan.stream()?));
-                Ok(())
-            })
+            on_db(db, |db| Ok(options.narrow_scan(db.scan(pattern)?)?.stream()?))
         })
     }
 }
@@ -127,15 +103,10 @@ pub unsafe extern "C" fn syna_snapshot_scan_export(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = OutArray::new(out_array, out_schema);
-        status("syna_snapshot_scan_export", || {
-            out.require()?;
+        array_call("syna_snapshot_scan_export", out_array, out_schema, || {
             let options = options::read(options)?;
             let pattern = input::text_of_len(pattern, pattern_len)?;
-            on_snapshot(snapshot, |db| {
-                let scan = options.narrow_scan(db.scan(pattern)?)?;
-                out.export(scan.read()?)
-            })
+            on_snapshot(snapshot, |db| Ok(options.narrow_scan(db.scan(pattern)?)?.read()?))
         })
     }
 }
@@ -151,16 +122,10 @@ pub unsafe extern "C" fn syna_snapshot_scan_stream(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = arrow::out_stream(out);
-        status("syna_snapshot_scan_stream", || {
-            out.require()?;
+        stream_call("syna_snapshot_scan_stream", out, || {
             let options = options::read(options)?;
             let pattern = input::text_of_len(pattern, pattern_len)?;
-            on_snapshot(snapshot, |db| {
-                let scan = options.narrow_scan(db.scan(pattern)?)?;
-                out.set(stream::export(scan.stream()?));
-                Ok(())
-            })
+            on_snapshot(snapshot, |db| Ok(options.narrow_scan(db.scan(pattern)?)?.stream()?))
         })
     }
 }

@@ -9,7 +9,8 @@ use crate::handles::Handles;
 use crate::input::{self, Out};
 use crate::status::{Result, number, status};
 use crate::values::{
-    OutKeys, bytes, check_key, exists, float, get, int, keys, kind, tensor, tensor_int, text,
+    OutKeys, bytes, check_key, exists, float, get, int, keys, kind, tensor, tensor_call,
+    tensor_int, text,
 };
 
 /// A database as of one commit: all that is read through it agrees and never changes. Made by
@@ -236,17 +237,10 @@ pub unsafe extern "C" fn syna_snapshot_get_tensor(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let wanted = !timestamps.is_null();
-        let timestamps = Out::new(timestamps, std::ptr::null_mut());
-        let out = Out::new(out, std::ptr::null_mut());
-        let out_len = Out::new(out_len, 0);
-        status("syna_snapshot_get_tensor", || {
-            out.require()?;
-            out_len.require()?;
+        tensor_call("syna_snapshot_get_tensor", timestamps, out, out_len, |timestamps, out_len| {
             on_snapshot(snapshot, |db| {
                 let history = db.history(check_key(input::text_of_len(key, key_len)?)?)?;
-                out.set(tensor(&history, wanted.then_some(&timestamps), &out_len)?);
-                Ok(())
+                tensor(&history, timestamps, out_len)
             })
         })
     }
@@ -266,18 +260,17 @@ pub unsafe extern "C" fn syna_snapshot_get_tensor_int(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let wanted = !timestamps.is_null();
-        let timestamps = Out::new(timestamps, std::ptr::null_mut());
-        let out = Out::new(out, std::ptr::null_mut());
-        let out_len = Out::new(out_len, 0);
-        status("syna_snapshot_get_tensor_int", || {
-            out.require()?;
-            out_len.require()?;
-            on_snapshot(snapshot, |db| {
-                let history = db.history(check_key(input::text_of_len(key, key_len)?)?)?;
-                out.set(tensor_int(&history, wanted.then_some(&timestamps), &out_len)?);
-                Ok(())
-            })
-        })
+        tensor_call(
+            "syna_snapshot_get_tensor_int",
+            timestamps,
+            out,
+            out_len,
+            |timestamps, out_len| {
+                on_snapshot(snapshot, |db| {
+                    let history = db.history(check_key(input::text_of_len(key, key_len)?)?)?;
+                    tensor_int(&history, timestamps, out_len)
+                })
+            },
+        )
     }
 }

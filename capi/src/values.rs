@@ -2,11 +2,13 @@
 
 use std::ffi::c_char;
 
-use synadb_core::{Atom, AtomKind, History, Point, Series, Snapshot, SynaDB, SynaError, Tensor};
+use synadb_core::{
+    Atom, AtomKind, History, Point, Series, Snapshot, SynaDB, SynaError, Tensor, TensorNumber,
+};
 
 use crate::input::Out;
 use crate::memory;
-use crate::status::{Failure, Result};
+use crate::status::{Failure, Result, status};
 
 /// A point whose value is null.
 pub const SYNA_KIND_NULL: i32 = 1;
@@ -225,6 +227,32 @@ pub(crate) fn keys(db: &impl Keys, pattern: Option<&str>) -> Result<Vec<String>>
     })
 }
 
+/// A call that hands out a tensor, and where `timestamps` is not NULL those of its values.
+///
+/// # Safety
+///
+/// As for [`Out::new`].
+pub(crate) unsafe fn tensor_call<T>(
+    name: &'static str,
+    timestamps: *mut *mut i64,
+    out: *mut *mut T,
+    out_len: *mut usize,
+    tensor: impl FnOnce(Option<&Out<*mut i64>>, &Out<usize>) -> Result<*mut T>,
+) -> i32 {
+    let wanted = !timestamps.is_null();
+    // SAFETY: by the contract above.
+    let (timestamps, out, out_len) = unsafe {
+        let timestamps = Out::new(timestamps, std::ptr::null_mut());
+        (timestamps, Out::new(out, std::ptr::null_mut()), Out::new(out_len, 0))
+    };
+    status(name, || {
+        out.require()?;
+        out_len.require()?;
+        out.set(tensor(wanted.then_some(&timestamps), &out_len)?);
+        Ok(())
+    })
+}
+
 /// Hands out the doubles of a history, and where asked for their timestamps.
 pub(crate) fn tensor(
     history: &History,
@@ -232,14 +260,7 @@ pub(crate) fn tensor(
     out_len: &Out<usize>,
 ) -> Result<*mut f64> {
     let tensor = history.only_floats()?;
-    let len = tensor.len();
-    let stamps = stamps(history, AtomKind::Float, timestamps.is_some())?;
-    let start = memory::floats(tensor)?;
-    if let (Some(out), Some(stamps)) = (timestamps, stamps) {
-        out.set(memory::ints(stamps)?);
-    }
-    out_len.set(len);
-    Ok(start)
+    hand_out(history, AtomKind::Float, tensor, memory::floats, timestamps, out_len)
 }
 
 /// As [`tensor`] for integers.
@@ -249,16 +270,24 @@ pub(crate) fn tensor_int(
     out_len: &Out<usize>,
 ) -> Result<*mut i64> {
     let tensor = history.only_ints()?;
+    hand_out(history, AtomKind::Int, tensor, memory::ints, timestamps, out_len)
+}
+
+fn hand_out<T: TensorNumber>(
+    history: &History,
+    kind: AtomKind,
+    tensor: Tensor<T>,
+    start_of: fn(Tensor<T>) -> Result<*mut T>,
+    timestamps: Option<&Out<*mut i64>>,
+    out_len: &Out<usize>,
+) -> Result<*mut T> {
     let len = tensor.len();
-    let stamps = stamps(history, AtomKind::Int, timestamps.is_some())?;
-    let start = memory::ints(tensor)?;
+    // Made before anything is handed out, which an error would leave without an owner.
+    let stamps = timestamps.map(|_| history.only_timestamps(kind)).transpose()?;
+    let start = start_of(tensor)?;
     if let (Some(out), Some(stamps)) = (timestamps, stamps) {
         out.set(memory::ints(stamps)?);
     }
     out_len.set(len);
     Ok(start)
-}
-
-fn stamps(history: &History, kind: AtomKind, wanted: bool) -> Result<Option<Tensor<i64>>> {
-    Ok(if wanted { Some(history.only_timestamps(kind)?) } else { None })
 }

@@ -2,12 +2,15 @@
 
 use std::ffi::c_char;
 
+use arrow_array::ffi_stream::FFI_ArrowArrayStream;
+use arrow_data::ffi::FFI_ArrowArray;
+use arrow_schema::ffi::FFI_ArrowSchema;
 use synadb_core::{WriteOptions, Written};
 
 use crate::arrow::{ArrowArray, ArrowArrayStream, ArrowSchema};
 use crate::classic::on_path;
 use crate::db::{on_db, syna_db};
-use crate::import;
+use crate::import::{self, Reader};
 use crate::input::{self, Out};
 use crate::options::{self, Options};
 use crate::status::{Result, status};
@@ -107,6 +110,56 @@ impl From<Written> for syna_written {
     }
 }
 
+/// A call that takes a stream: moved before anything else, and released whatever comes of it.
+///
+/// # Safety
+///
+/// As for [`Out::new`], [`options::read`] and [`import::take_stream`].
+unsafe fn stream_in(
+    name: &'static str,
+    options: *const syna_write_options,
+    stream: *mut ArrowArrayStream,
+    out: *mut syna_written,
+    write: impl FnOnce(FFI_ArrowArrayStream, &WriteOptions) -> Result<Written>,
+) -> i32 {
+    // SAFETY: by the contract above.
+    unsafe {
+        let out = Out::new(out, syna_written::default());
+        let stream = import::take_stream(stream);
+        status(name, || {
+            let stream = stream?;
+            let options = options::read(options)?.checked()?;
+            out.set(write(stream, &options)?.into());
+            Ok(())
+        })
+    }
+}
+
+/// As [`stream_in`], of an array and its schema.
+///
+/// # Safety
+///
+/// As for [`Out::new`], [`options::read`] and [`import::take_array`].
+unsafe fn array_in(
+    name: &'static str,
+    options: *const syna_write_options,
+    (array, schema): (*mut ArrowArray, *mut ArrowSchema),
+    out: *mut syna_written,
+    write: impl FnOnce(FFI_ArrowArray, FFI_ArrowSchema, &WriteOptions) -> Result<Written>,
+) -> i32 {
+    // SAFETY: by the contract above.
+    unsafe {
+        let out = Out::new(out, syna_written::default());
+        let taken = import::take_array(array, schema);
+        status(name, || {
+            let (array, schema) = taken?;
+            let options = options::read(options)?.checked()?;
+            out.set(write(array, schema, &options)?.into());
+            Ok(())
+        })
+    }
+}
+
 /// Appends the record batches of a stream, in the long form: columns of keys, timestamps and values, by
 /// default `key` (text or a dictionary of texts), `timestamp` and `value`; the value's type decides what
 /// is stored, a null is a null. Each batch is one commit; with `atomic` all of them are. `*out` (may be
@@ -126,16 +179,8 @@ pub unsafe extern "C" fn syna_write_stream(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = Out::new(out, syna_written::default());
-        let stream = import::take_stream(stream);
-        status("syna_write_stream", || {
-            let stream = stream?;
-            let options = options::read(options)?.checked()?;
-            on_path(path, |db| {
-                let batches = import::Reader::new(stream)?;
-                out.set(db.write_reader(batches, &options)?.into());
-                Ok(())
-            })
+        stream_in("syna_write_stream", options, stream, out, |stream, options| {
+            on_path(path, |db| Ok(db.write_reader(Reader::new(stream)?, options)?))
         })
     }
 }
@@ -150,16 +195,8 @@ pub unsafe extern "C" fn syna_db_write_stream(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = Out::new(out, syna_written::default());
-        let stream = import::take_stream(stream);
-        status("syna_db_write_stream", || {
-            let stream = stream?;
-            let options = options::read(options)?.checked()?;
-            on_db(db, |db| {
-                let batches = import::Reader::new(stream)?;
-                out.set(db.write_reader(batches, &options)?.into());
-                Ok(())
-            })
+        stream_in("syna_db_write_stream", options, stream, out, |stream, options| {
+            on_db(db, |db| Ok(db.write_reader(Reader::new(stream)?, options)?))
         })
     }
 }
@@ -177,16 +214,8 @@ pub unsafe extern "C" fn syna_write_array(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = Out::new(out, syna_written::default());
-        let taken = import::take_array(array, schema);
-        status("syna_write_array", || {
-            let (array, schema) = taken?;
-            let options = options::read(options)?.checked()?;
-            on_path(path, |db| {
-                let batch = import::batch(array, &schema)?;
-                out.set(db.write_with(&batch, &options)?.into());
-                Ok(())
-            })
+        array_in("syna_write_array", options, (array, schema), out, |array, schema, options| {
+            on_path(path, |db| Ok(db.write_with(&import::batch(array, &schema)?, options)?))
         })
     }
 }
@@ -202,16 +231,8 @@ pub unsafe extern "C" fn syna_db_write_array(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = Out::new(out, syna_written::default());
-        let taken = import::take_array(array, schema);
-        status("syna_db_write_array", || {
-            let (array, schema) = taken?;
-            let options = options::read(options)?.checked()?;
-            on_db(db, |db| {
-                let batch = import::batch(array, &schema)?;
-                out.set(db.write_with(&batch, &options)?.into());
-                Ok(())
-            })
+        array_in("syna_db_write_array", options, (array, schema), out, |array, schema, options| {
+            on_db(db, |db| Ok(db.write_with(&import::batch(array, &schema)?, options)?))
         })
     }
 }
@@ -228,16 +249,8 @@ pub unsafe extern "C" fn syna_write_wide_stream(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = Out::new(out, syna_written::default());
-        let stream = import::take_stream(stream);
-        status("syna_write_wide_stream", || {
-            let stream = stream?;
-            let options = options::read(options)?.checked()?;
-            on_path(path, |db| {
-                let batches = import::Reader::new(stream)?;
-                out.set(db.write_wide_reader(batches, &options)?.into());
-                Ok(())
-            })
+        stream_in("syna_write_wide_stream", options, stream, out, |stream, options| {
+            on_path(path, |db| Ok(db.write_wide_reader(Reader::new(stream)?, options)?))
         })
     }
 }
@@ -252,16 +265,8 @@ pub unsafe extern "C" fn syna_db_write_wide_stream(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = Out::new(out, syna_written::default());
-        let stream = import::take_stream(stream);
-        status("syna_db_write_wide_stream", || {
-            let stream = stream?;
-            let options = options::read(options)?.checked()?;
-            on_db(db, |db| {
-                let batches = import::Reader::new(stream)?;
-                out.set(db.write_wide_reader(batches, &options)?.into());
-                Ok(())
-            })
+        stream_in("syna_db_write_wide_stream", options, stream, out, |stream, options| {
+            on_db(db, |db| Ok(db.write_wide_reader(Reader::new(stream)?, options)?))
         })
     }
 }
@@ -279,17 +284,18 @@ pub unsafe extern "C" fn syna_write_wide_array(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = Out::new(out, syna_written::default());
-        let taken = import::take_array(array, schema);
-        status("syna_write_wide_array", || {
-            let (array, schema) = taken?;
-            let options = options::read(options)?.checked()?;
-            on_path(path, |db| {
-                let batch = import::batch(array, &schema)?;
-                out.set(db.write_wide_with(&batch, &options)?.into());
-                Ok(())
-            })
-        })
+        array_in(
+            "syna_write_wide_array",
+            options,
+            (array, schema),
+            out,
+            |array, schema, options| {
+                on_path(
+                    path,
+                    |db| Ok(db.write_wide_with(&import::batch(array, &schema)?, options)?),
+                )
+            },
+        )
     }
 }
 
@@ -304,16 +310,14 @@ pub unsafe extern "C" fn syna_db_write_wide_array(
 ) -> i32 {
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
-        let out = Out::new(out, syna_written::default());
-        let taken = import::take_array(array, schema);
-        status("syna_db_write_wide_array", || {
-            let (array, schema) = taken?;
-            let options = options::read(options)?.checked()?;
-            on_db(db, |db| {
-                let batch = import::batch(array, &schema)?;
-                out.set(db.write_wide_with(&batch, &options)?.into());
-                Ok(())
-            })
-        })
+        array_in(
+            "syna_db_write_wide_array",
+            options,
+            (array, schema),
+            out,
+            |array, schema, options| {
+                on_db(db, |db| Ok(db.write_wide_with(&import::batch(array, &schema)?, options)?))
+            },
+        )
     }
 }
