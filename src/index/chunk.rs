@@ -201,23 +201,29 @@ impl LoadedChunk {
         }
     }
 
-    /// Fetches columns from the map, or copies of them, and reads from these.
+    /// Reads from columns where they lie in the map, or where there is none from copies.
     fn with_columns<T>(
         &self,
         log: &LogFile,
-        read: impl FnOnce(
-            &dyn Fn(&ColumnRecord) -> Result<Cow<'static, [u8]>, SynaError>,
-        ) -> Result<T, BlockError>,
+        read: impl for<'m> FnOnce(&Fetch<'m>) -> Result<T, BlockError>,
     ) -> Result<T> {
         let data_at = self.data_at();
-        let fetch = |column: &ColumnRecord| {
+        let mapping = self.mapping(log);
+        let fetch = |column: &ColumnRecord| -> Result<Cow<'_, [u8]>> {
             let len = usize::try_from(column.stored_len)
                 .map_err(|_| SynaError::OutOfMemory { bytes: column.stored_len })?;
-            Ok(Cow::Owned(log.committed(data_at + column.offset, len)?.to_vec()))
+            let offset = data_at + column.offset;
+            match mapping.as_ref().and_then(|mapping| mapping.slice(offset, len)) {
+                Some(bytes) => Ok(Cow::Borrowed(bytes)),
+                None => Ok(Cow::Owned(log.committed(offset, len)?.into_vec())),
+            }
         };
         read(&fetch).map_err(|error| error.into_error(self.offset, self.offset))
     }
 }
+
+/// Gives the stored bytes of a column.
+type Fetch<'m> = dyn Fn(&ColumnRecord) -> Result<Cow<'m, [u8]>> + 'm;
 
 /// The bit of a column in `verified`.
 fn bit(role: ColumnRole) -> u16 {
@@ -291,19 +297,9 @@ impl LoadedChunk {
         out: &mut [u8],
     ) -> Result<()> {
         let first_read = !self.is_verified(block, role);
-        let data_at = self.data_at();
-        let mapping = self.mapping(log);
-        let fetch = |column: &ColumnRecord| -> Result<Cow<'_, [u8]>> {
-            let len = usize::try_from(column.stored_len)
-                .map_err(|_| SynaError::OutOfMemory { bytes: column.stored_len })?;
-            let offset = data_at + column.offset;
-            match mapping.as_ref().and_then(|mapping| mapping.slice(offset, len)) {
-                Some(bytes) => Ok(Cow::Borrowed(bytes)),
-                None => Ok(Cow::Owned(log.committed(offset, len)?.to_vec())),
-            }
-        };
-        reader::decode_column(&self.header, block, role, &fetch, first_read, out)
-            .map_err(|error| error.into_error(self.offset, self.offset))?;
+        self.with_columns(log, |fetch| {
+            reader::decode_column(&self.header, block, role, &fetch, first_read, out)
+        })?;
         self.note(block, bit(role));
         Ok(())
     }

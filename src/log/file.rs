@@ -43,6 +43,16 @@ pub(crate) enum LogBytes {
     Copied(Vec<u8>),
 }
 
+impl LogBytes {
+    /// The bytes in memory of their own.
+    pub(crate) fn into_vec(self) -> Vec<u8> {
+        match self {
+            LogBytes::Copied(bytes) => bytes,
+            LogBytes::Mapped { .. } => self.to_vec(),
+        }
+    }
+}
+
 impl Deref for LogBytes {
     type Target = [u8];
 

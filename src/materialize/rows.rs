@@ -217,9 +217,9 @@ impl AnyRows {
     }
 
     /// Offsets of a column of texts or bytes with a slot for every row.
-    fn spread_blobs(&self, kind: AtomKind, blobs: &Blobs) -> Result<Blobs> {
+    fn spread_offsets(&self, kind: AtomKind, own: &[i32]) -> Result<Vec<i32>> {
         let mut offsets = reserved(self.kinds.len().saturating_add(1))?;
-        let mut ends = blobs.offsets.iter().skip(1);
+        let mut ends = own.iter().skip(1);
         let mut end = 0;
         offsets.push(0);
         for number in &self.kinds {
@@ -228,7 +228,7 @@ impl AnyRows {
             }
             offsets.push(end);
         }
-        Ok(Blobs { offsets, data: Vec::new(), key: String::new() })
+        Ok(offsets)
     }
 
     /// `{kind, float, int, text, bytes}`.
@@ -241,13 +241,12 @@ impl AnyRows {
             self.spread(AtomKind::Int, &self.ints)?.into(),
             Some(self.are(AtomKind::Int)),
         );
-        let mut texts = self.spread_blobs(AtomKind::Text, &self.texts)?;
-        texts.data = std::mem::take(&mut self.texts.data);
-        let texts = texts.into_texts(Some(self.are(AtomKind::Text)))?;
-        let mut bytes = self.spread_blobs(AtomKind::Bytes, &self.bytes)?;
-        bytes.data = std::mem::take(&mut self.bytes.data);
-        let bytes = bytes.into_bytes(Some(self.are(AtomKind::Bytes)))?;
+        self.texts.offsets = self.spread_offsets(AtomKind::Text, &self.texts.offsets)?;
+        self.bytes.offsets = self.spread_offsets(AtomKind::Bytes, &self.bytes.offsets)?;
         let is_null = self.are(AtomKind::Null);
+        let (are_texts, are_bytes) = (self.are(AtomKind::Text), self.are(AtomKind::Bytes));
+        let texts = self.texts.into_texts(Some(are_texts))?;
+        let bytes = self.bytes.into_bytes(Some(are_bytes))?;
         let valid =
             (is_null.null_count() < is_null.len()).then(|| NullBuffer::new(!is_null.inner()));
         let kinds = Int8Array::new(ScalarBuffer::from(self.kinds), None);
