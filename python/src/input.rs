@@ -303,8 +303,12 @@ fn arrow_array(object: &Bound<'_, PyAny>) -> PyResult<Option<ArrayRef>> {
     let reader = array.into_reader()?;
     let data_type = reader.field().data_type().clone();
     // The stream may run Python code of its own.
-    let arrays = py.detach(|| reader.collect::<Result<Vec<ArrayRef>, ArrowError>>());
-    let arrays = arrays.map_err(pyo3_arrow::error::PyArrowError::from)?;
+    let arrays = py.detach(|| {
+        reader
+            .map(|array| array.and_then(|array| validated([&array]).map(|()| array)))
+            .collect::<Result<Vec<ArrayRef>, ArrowError>>()
+    });
+    let arrays = arrays.map_err(|source| SynaError::Arrow { source: source.into() }).raise()?;
     Ok(Some(match arrays.as_slice() {
         [] => arrow_array::new_empty_array(&data_type),
         [one] => Arc::clone(one),
@@ -457,6 +461,12 @@ fn buffer(object: &Bound<'_, PyAny>) -> PyResult<Option<ArrayRef>> {
     })
 }
 
+/// Offsets, lengths and texts are checked, because whoever made the arrays may have made a mistake; that
+/// their pointers lead to as much memory as they say cannot be.
+fn validated<'a>(arrays: impl IntoIterator<Item = &'a ArrayRef>) -> Result<(), ArrowError> {
+    arrays.into_iter().try_for_each(|array| array.to_data().validate_full())
+}
+
 /// The batches of anything that has them.
 fn reader_of(data: &Bound<'_, PyAny>) -> PyResult<Box<dyn RecordBatchReader + Send>> {
     let py = data.py();
@@ -486,7 +496,10 @@ pub(crate) fn write<'py>(
     let interrupted = || Err(ArrowError::ExternalError("the call was interrupted".into()));
     let written = long_fed(
         py,
-        move || reader.next(),
+        move || {
+            let batch = reader.next()?;
+            Some(batch.and_then(|batch| validated(batch.columns()).map(|()| batch)))
+        },
         interrupted,
         move |batches| match wide {
             true => db.write_wide_reader(batches, &options),

@@ -164,6 +164,20 @@ def test_what_cannot_be_written_leaves_nothing(db, change, error):
     assert len(db) == 0
 
 
+def test_arrays_are_checked_as_they_come_in(db):
+    """A producer that made a mistake: bytes that are no text, an offset behind the end of the text."""
+    for offsets, text in [([0, 2], b"\xff\xfe"), ([0, 9, 2], b"ab")]:
+        parts = [None, pa.py_buffer(np.array(offsets, np.int32)), pa.py_buffer(text)]
+        times = list(range(len(offsets) - 1))
+        wrong = pa.Array.from_buffers(pa.string(), len(times), parts)
+        table = pa.table({"timestamp": pa.array(times, pa.timestamp("us")), "a": wrong})
+        with pytest.raises(synadb.SynaError):
+            db.write_wide(table)
+        with pytest.raises(synadb.SynaError):
+            db.append_batch("a", wrong, times)
+    assert len(db) == 0
+
+
 @pytest.mark.parametrize("data", [1, None, "text", [LONG], {"key": ["a"]}, np.arange(3.0)])
 def test_what_is_no_table(db, data):
     with pytest.raises(TypeError, match="__arrow_c_stream__"):
