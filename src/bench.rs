@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::SynaDB;
 use crate::column::encoding::{self, Encoder, Number, Policy};
 use crate::error::Result;
-use crate::format::chunk::{ColumnRole, EncodingId};
+use crate::format::column::{ColumnRole, EncodingId};
 
 /// What the 64-bit words of a column are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,9 +16,9 @@ use crate::error::{Result, SynaError};
 use crate::format::checksum::crc32c;
 use crate::format::chunk::{
     BLOB_RUN_LEN_MAX, BLOCK_DECODED_SIZE_MAX, BLOCK_ROWS, BLOCK_ROWS_STEP, BLOCK_SIZE_OPTIMIZED,
-    BlockRecord, ChunkHeader, ChunkType, ColumnRecord, ColumnRole, DATA_ALIGN, EncodingId,
-    SHARED_VALUE_SIZE_MAX, align_up,
+    BlockRecord, ChunkHeader, ColumnRecord, DATA_ALIGN, SHARED_VALUE_SIZE_MAX, align_up,
 };
+use crate::format::column::{ChunkType, ColumnRole, EncodingId};
 
 /// Bytes of an entry before its key.
 const ENTRY_HEADER_LEN: u64 = 24;

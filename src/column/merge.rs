@@ -8,9 +8,8 @@
 use crate::atom::AtomKind;
 use crate::column::EncodedChunk;
 use crate::format::checksum::crc32c;
-use crate::format::chunk::{
-    ChunkHeader, ChunkType, ColumnRecord, ColumnRole, EncodingId, align_up,
-};
+use crate::format::chunk::{ChunkHeader, ColumnRecord, align_up};
+use crate::format::column::{ChunkType, ColumnRole, EncodingId};
 
 /// A block of a chunk.
 #[derive(Debug, Clone, Copy)]

@@ -16,9 +16,8 @@ use crate::column::encoding::{self, blobs, lz4};
 use crate::column::points::{Points, RowKinds, count_kind};
 use crate::error::SynaError;
 use crate::format::checksum::crc32c;
-use crate::format::chunk::{
-    BlockRecord, ChunkError, ChunkHeader, ChunkType, ColumnRecord, ColumnRole, EncodingId,
-};
+use crate::format::chunk::{BlockRecord, ChunkError, ChunkHeader, ColumnRecord};
+use crate::format::column::{ChunkType, ColumnRole, EncodingId};
 
 /// Why a block could not be read.
 #[derive(Debug, Clone, thiserror::Error)]

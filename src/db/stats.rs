@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::error::{Result, SynaError};
 use crate::format::LOG_START;
 #[cfg(feature = "bench")]
-use crate::format::chunk::ColumnRole;
-use crate::format::chunk::EncodingId;
+use crate::format::column::ColumnRole;
+use crate::format::column::EncodingId;
 use crate::index::{Index, Segment, SegmentBody, load_chunk_once};
 use crate::log::LogFile;
 use crate::storage::Medium;

@@ -143,6 +143,7 @@ pub(crate) mod bytes;
 pub(crate) mod checkpoint;
 pub(crate) mod checksum;
 pub(crate) mod chunk;
+pub(crate) mod column;
 pub(crate) mod entry;
 pub(crate) mod file_header;
 pub(crate) mod slot;

@@ -11,9 +11,10 @@ use crate::column::{Points, ZoneMap};
 use crate::error::{Result, SynaError};
 use crate::format::checksum::crc32c;
 use crate::format::chunk::{
-    BlockRecord, ChunkError, ChunkHeader, ChunkSummary, ChunkType, ColumnRecord, ColumnRole,
-    EncodingId, HEADER_LEN_MIN, HeaderLens, PREFIX_LEN, header_lens,
+    BlockRecord, ChunkError, ChunkHeader, ChunkSummary, ColumnRecord, HEADER_LEN_MIN, HeaderLens,
+    PREFIX_LEN, header_lens,
 };
+use crate::format::column::{ChunkType, ColumnRole, EncodingId};
 use crate::format::entry::{EntryHeader, HEADER_LEN, Kind, body_crc, entry_len, flags};
 use crate::format::value::{self, StoredAtom, StoredValue};
 use crate::log::{LogBytes, LogFile};

@@ -31,8 +31,9 @@ use crate::db::{CHUNK_ROWS_MIN, Pinned};
 use crate::error::Result;
 use crate::format::chunk::{
     BLOCK_ROWS, BLOCK_ROWS_COLD, BLOCK_ROWS_OPTIMIZED, BLOCK_ROWS_STEP, BLOCK_SIZE_OPTIMIZED,
-    ChunkHeader, ChunkType, ColumnRecord, ColumnRole, EncodingId, SHARED_VALUE_SIZE_MAX,
+    ChunkHeader, ColumnRecord, SHARED_VALUE_SIZE_MAX,
 };
+use crate::format::column::{ChunkType, ColumnRole, EncodingId};
 use crate::index::{HistoryView, KeySlot, Latest, LoadedChunk, Segment, SegmentBody};
 use crate::index::{latest_of_point, load_chunk_once, read_large_put};
 use crate::log::LogFile;

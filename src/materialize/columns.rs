@@ -10,7 +10,7 @@ use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
 use crate::atom::AtomKind;
 use crate::column::Points;
 use crate::error::{Result, SynaError};
-use crate::format::chunk::{ChunkType, ColumnRole};
+use crate::format::column::{ChunkType, ColumnRole};
 use crate::index::{KeyId, LoadedChunk, Part, Place, large_put_plain_len, read_large_put};
 use crate::log::LogFile;
 use crate::storage::Mapping;

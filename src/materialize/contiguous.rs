@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 use crate::atom::AtomKind;
 use crate::column::RowKinds;
 use crate::error::{Result, SynaError};
-use crate::format::chunk::{BLOB_RUN_LEN_MAX, ChunkType};
+use crate::format::chunk::BLOB_RUN_LEN_MAX;
+use crate::format::column::ChunkType;
 use crate::index::{LoadedChunk, Part, Place};
 
 use super::cache::Column;

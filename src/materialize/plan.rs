@@ -6,7 +6,7 @@ use std::ops::Range;
 use arrow_schema::DataType;
 
 use crate::atom::AtomKind;
-use crate::format::chunk::ChunkType;
+use crate::format::column::ChunkType;
 use crate::index::Part;
 
 use super::Materializer;

@@ -9,7 +9,7 @@ use arrow_buffer::ScalarBuffer;
 use crate::atom::AtomKind;
 use crate::column::{Points, ZoneMap};
 use crate::error::{Result, SynaError};
-use crate::format::chunk::ColumnRole;
+use crate::format::column::ColumnRole;
 use crate::index::{LoadedChunk, Part, Place};
 
 use super::cache::{Column, Kinds};

@@ -20,7 +20,7 @@ use super::integer::{self, Order, Scratch};
 use super::kernels::VECTOR;
 use super::{Decode, Policy, lz4, packed};
 use crate::format::bytes::Fields;
-use crate::format::chunk::EncodingId;
+use crate::format::column::EncodingId;
 
 /// Texts whose values repeat less often than this on average are no dictionary.
 const REPEATS_MIN: usize = 4;

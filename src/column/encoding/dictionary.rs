@@ -18,7 +18,8 @@ use super::kernels::{VECTOR, ordered};
 use super::numbers::{self, Number};
 use super::{Decode, Policy, simd};
 use crate::format::bytes::{u16_at, u32_at};
-use crate::format::chunk::{BLOCK_ROWS_MAX, EncodingId};
+use crate::format::chunk::BLOCK_ROWS_MAX;
+use crate::format::column::EncodingId;
 
 /// More different values than this are no dictionary.
 const VALUES_MAX: usize = 4096;

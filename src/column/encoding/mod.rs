@@ -34,7 +34,7 @@ pub(crate) use numbers::{Encoder, Number};
 #[cfg(feature = "bench")]
 pub(crate) use simd::use_portable;
 
-use crate::format::chunk::{ColumnRole, EncodingId};
+use crate::format::column::{ColumnRole, EncodingId};
 
 /// The result of decoding; the error says what contradicts what.
 pub(super) type Decode<T> = Result<T, &'static str>;

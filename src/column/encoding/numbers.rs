@@ -8,7 +8,7 @@
 use super::integer::{self, Order, Packing, Sample, Scratch};
 use super::kernels::{VECTOR, ordered};
 use super::{Decode, Policy, alp, cold, dictionary, simd};
-use crate::format::chunk::EncodingId;
+use crate::format::column::EncodingId;
 
 /// What the words of a column are the bits of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
