@@ -25,10 +25,10 @@ use arrow_array::{
     Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, Int64Array, LargeBinaryArray,
     LargeStringArray, NullArray, PrimitiveArray, RecordBatch, RecordBatchReader, StringArray,
     StructArray, TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray,
-    TimestampSecondArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
+    TimestampSecondArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array, UnionArray,
 };
 use arrow_buffer::NullBuffer;
-use arrow_schema::{ArrowError, DataType, Field, Fields, Schema};
+use arrow_schema::{ArrowError, DataType, Field, Fields, Schema, UnionFields};
 use proptest::prelude::*;
 use synadb::{
     AsType, Atom, CellFault, DbConfig, Durability, Point, SynaDB, SynaError, WriteOptions,
@@ -434,6 +434,34 @@ fn mixed(kinds: &[&str], ints: &[Option<i64>]) -> ArrayRef {
     ]);
     let columns = vec![texts(kinds), Arc::new(Int64Array::from(ints.to_vec())) as ArrayRef];
     Arc::new(StructArray::new(fields, columns, None))
+}
+
+#[test]
+fn what_stands_under_a_null_or_another_kind_is_not_looked_at() {
+    let fields = Fields::from(vec![
+        Field::new("kind", DataType::Utf8, true),
+        Field::new("float", DataType::Float64, true),
+        Field::new("int", DataType::UInt64, true),
+    ]);
+    let ints = UInt64Array::from(vec![u64::MAX, 7, u64::MAX, u64::MAX]);
+    let columns =
+        vec![texts(&["int", "int", "float", "null"]), floats(&[0.5; 4]), Arc::new(ints) as _];
+    let nulls = Some(vec![false, true, true, true].into());
+    let values = Arc::new(StructArray::new(fields, columns, nulls));
+    let db = SynaDB::in_memory().unwrap();
+    db.write(&long(texts(&["a"; 4]), &[1, 2, 3, 4], values)).unwrap();
+    let fields = [
+        (0, Field::new("f", DataType::Float64, true)),
+        (1, Field::new("i", DataType::UInt64, true)),
+    ];
+    let fields = UnionFields::from_iter(fields.map(|(id, field)| (id, Arc::new(field))));
+    let ints = Arc::new(UInt64Array::from(vec![u64::MAX, 7])) as ArrayRef;
+    let sparse =
+        UnionArray::try_new(fields, vec![0, 1].into(), None, vec![floats(&[0.5; 2]), ints]);
+    db.write(&long(texts(&["a"; 2]), &[5, 6], Arc::new(sparse.unwrap()))).unwrap();
+    let found: Vec<Atom> = db.get_history("a").unwrap().into_iter().map(|p| p.value).collect();
+    let (half, seven) = (Atom::Float(0.5), Atom::Int(7));
+    assert_eq!(found, [Atom::Null, seven.clone(), half.clone(), Atom::Null, half, seven]);
 }
 
 #[test]

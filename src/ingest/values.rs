@@ -17,11 +17,13 @@ use arrow_array::types::{
     Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{
-    AnyDictionaryArray, Array, ArrayRef, BinaryArray, BinaryViewArray, FixedSizeBinaryArray,
-    LargeBinaryArray, LargeStringArray, StringArray, StringViewArray, StructArray, UnionArray,
+    AnyDictionaryArray, Array, ArrayRef, BinaryArray, BinaryViewArray, BooleanArray,
+    FixedSizeBinaryArray, LargeBinaryArray, LargeStringArray, StringArray, StringViewArray,
+    StructArray, UnionArray,
 };
-use arrow_buffer::{NullBuffer, ScalarBuffer};
+use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use arrow_schema::DataType;
+use arrow_select::nullif::nullif;
 
 use crate::atom::AtomKind;
 use crate::error::{CellFault, Result};
@@ -293,6 +295,8 @@ const NO_COLUMN: u8 = u8::MAX;
 /// The struct that histories of several kinds leave as, or that others have made of it: its fields
 /// are found by name, and those of kinds that do not occur may be missing.
 fn of_struct(array: &StructArray, place: &Place<'_>) -> Result<Mixed> {
+    let kinds = array.column_by_name("kind").ok_or_else(|| unfit(place))?;
+    let names = kinds_of_rows(array, kinds, place)?;
     let mut columns = Vec::new();
     let mut column_of = [NO_COLUMN; 5];
     for (field, child) in array.fields().iter().zip(array.columns()) {
@@ -300,17 +304,15 @@ fn of_struct(array: &StructArray, place: &Place<'_>) -> Result<Mixed> {
             continue;
         }
         let kind = AtomKind::ALL.into_iter().find(|kind| kind.name() == field.name());
-        let Some(slot) = kind.and_then(|kind| column_of.get_mut(kind as usize)) else {
-            return Err(unfit(place));
-        };
+        let Some(kind) = kind else { return Err(unfit(place)) };
+        let Some(slot) = column_of.get_mut(kind as usize) else { return Err(unfit(place)) };
         if *slot != NO_COLUMN {
             return Err(unfit(place));
         }
         *slot = u8::try_from(columns.len()).unwrap_or(NO_COLUMN);
-        columns.push(Column::of_one_kind(child, place)?);
+        let of_others = names.iter().map(|name| *name != kind).collect();
+        columns.push(Column::of_one_kind(&without(child, of_others)?, place)?);
     }
-    let kinds = array.column_by_name("kind").ok_or_else(|| unfit(place))?;
-    let names = kinds_of_rows(array, kinds, place)?;
     let mut which = Vec::with_capacity(array.len());
     for (row, kind) in names.into_iter().enumerate() {
         let column = column_of.get(kind as usize).copied().unwrap_or(NO_COLUMN);
@@ -327,6 +329,11 @@ fn of_struct(array: &StructArray, place: &Place<'_>) -> Result<Mixed> {
         which.push(if kind == AtomKind::Null { NO_COLUMN } else { column });
     }
     Ok(Mixed { columns, which, slots: None })
+}
+
+/// A child without the rows that have their value elsewhere: whatever stands there, nobody means it.
+fn without(child: &ArrayRef, rows: BooleanBuffer) -> Result<ArrayRef> {
+    nullif(child, &BooleanArray::new(rows, None)).map_err(crate::SynaError::arrow)
 }
 
 /// What the field `kind` of a struct says; null where the struct is, or the field.
@@ -360,7 +367,13 @@ fn of_union(array: &UnionArray, place: &Place<'_>) -> Result<Mixed> {
     let mut columns = Vec::new();
     let mut column_of = [NO_COLUMN; 128];
     for (id, _) in fields.iter() {
-        let column = Column::of_one_kind(array.child(id), place)?;
+        let column = match array.offsets() {
+            Some(_) => Column::of_one_kind(array.child(id), place)?,
+            None => {
+                let of_others = array.type_ids().iter().map(|other| *other != id).collect();
+                Column::of_one_kind(&without(array.child(id), of_others)?, place)?
+            }
+        };
         if let Some(slot) = usize::try_from(id).ok().and_then(|id| column_of.get_mut(id)) {
             *slot = u8::try_from(columns.len()).unwrap_or(NO_COLUMN);
         }
