@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
@@ -58,7 +58,10 @@ fn opens_of(table: &Table, db: &SynaDB) -> usize {
     table.values().filter(|bound| bound.db.is_same(db)).map(|bound| bound.opens).sum()
 }
 
-/// Opens the database at `path` with the default options, or counts one more open of it.
+/// Opens the database at `path` with the default options, or counts one more open of it: the same
+/// text leads to the same database until its last close, whatever the working directory and links are
+/// by then. Only where its file was moved away, replaced or removed (its handles are `Detached`) does
+/// the next open lead to what is there now, for the earlier opens as well.
 ///
 /// # Errors
 ///
@@ -73,8 +76,9 @@ pub fn open_db(path: impl AsRef<Path>) -> Result<()> {
 ///
 /// As [`SynaDB::with_config`].
 pub fn open_db_with(path: impl AsRef<Path>, config: DbConfig) -> Result<()> {
+    let path = path.as_ref();
     // Opened outside of the table's lock: it may take as long as recovery does.
-    bind(path.as_ref(), SynaDB::with_config(path.as_ref(), config)?);
+    bind(path, SynaDB::with_config(place_of(path), config)?);
     Ok(())
 }
 
@@ -94,8 +98,25 @@ pub fn open_db_read_only(path: impl AsRef<Path>) -> Result<()> {
 ///
 /// As [`SynaDB::open_read_only_with`].
 pub fn open_db_read_only_with(path: impl AsRef<Path>, config: DbConfig) -> Result<()> {
-    bind(path.as_ref(), SynaDB::open_read_only_with(path.as_ref(), config)?);
+    let path = path.as_ref();
+    bind(path, SynaDB::open_read_only_with(place_of(path), config)?);
     Ok(())
+}
+
+/// Where the file is that `path` is bound to: at the same text, unless the working directory or a
+/// link has changed since. A file that was removed or replaced is nowhere, and the text leads to
+/// what is there now.
+fn place_of(path: &Path) -> PathBuf {
+    let registry = REGISTRY.get();
+    let table = registry.table.load();
+    let elsewhere = table.get(path.as_os_str()).and_then(|bound| {
+        let is_at = |place: &Path| {
+            FileStorage.status(place).is_ok_and(|status| bound.db.is_file(status.identity))
+        };
+        let place = bound.db.resolved_path();
+        (!is_at(path) && is_at(place)).then(|| place.to_owned())
+    });
+    elsewhere.unwrap_or_else(|| path.to_owned())
 }
 
 /// Counts an open of `path`, which leads to `db` from now on unless it does already.

@@ -982,6 +982,12 @@ fn change_folder() {
     // The text is bound until it is closed.
     synadb::with_db("relative.syna", |db| db.append("key", 1i64)).unwrap();
     synadb::with_db("../relative.syna", |db| db.append("key", 2i64)).unwrap();
+    // Another open of it is counted there, and makes no file here.
+    synadb::open_db("relative.syna").unwrap();
+    synadb::open_db_read_only("relative.syna").unwrap();
+    synadb::with_db("relative.syna", |db| db.append("key", 3i64)).unwrap();
+    synadb::close_db("relative.syna").unwrap();
+    synadb::close_db("relative.syna").unwrap();
     assert!(!Path::new("relative.syna").exists());
     db.append("key", 2i64).unwrap();
     db.sync().unwrap();
@@ -1001,7 +1007,7 @@ fn a_relative_path_stays_bound_when_the_working_folder_changes() {
     let child = Child::spawn("change_folder", &[("TEST_PATH", text(folder.path()))]);
     assert_eq!(child.finish(), ["done"]);
     let open = |name: &str| SynaDB::open_read_only(folder.path().join(name)).unwrap();
-    assert_eq!(ints(&open("relative.syna"), "key"), [1, 2]);
+    assert_eq!(ints(&open("relative.syna"), "key"), [1, 2, 3]);
     assert_eq!(ints(&open("own.syna"), "key"), [2, 3]);
 }
 
@@ -1799,6 +1805,31 @@ fn waiting_for_an_offset_that_nothing_has_is_no_damage() {
     let offset = db.append("k", 1i64).unwrap();
     db.wait_durable(offset).unwrap();
     assert!(matches!(db.wait_durable(u64::MAX), Err(SynaError::NoSuchOffset { .. })));
+}
+
+/// A second open of the text led to the new target, and took the first one's count along: its
+/// database stayed open without a name.
+#[test]
+fn a_bound_link_that_is_retargeted_is_opened_again_where_it_led() {
+    let (folder, path) = temp();
+    let link = folder.path().join("link.syna");
+    symlink("shared.syna", &link).unwrap();
+    synadb::open_db(&link).unwrap();
+    synadb::with_db(&link, |db| db.append("key", 1i64)).unwrap();
+    fs::remove_file(&link).unwrap();
+    symlink("other.syna", &link).unwrap();
+    synadb::open_db(&link).unwrap();
+    assert!(!folder.path().join("other.syna").exists());
+    synadb::with_db(&link, |db| db.append("key", 2i64)).unwrap();
+    assert_eq!(synadb::with_db(&path, |db| db.len("key")).unwrap(), 2);
+    synadb::close_db(&link).unwrap();
+    assert_eq!(synadb::with_db(&link, |db| db.len("key")).unwrap(), 2);
+    synadb::close_db(&link).unwrap();
+    assert!(lock_is_free(&path));
+    // Nothing is bound any more: the link leads where it leads.
+    synadb::open_db(&link).unwrap();
+    assert!(folder.path().join("other.syna").exists());
+    synadb::close_db(&link).unwrap();
 }
 
 /// The path stayed bound to the removed file, whose handle refuses every write.

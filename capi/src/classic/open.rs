@@ -14,6 +14,8 @@ use crate::status::status;
 /// The bytes of `path` are bound to the database: the same bytes lead to it until the last
 /// `syna_close`, whatever `chdir`, renames and links do meanwhile. Another spelling of the file is
 /// resolved at its first use and bound, too. In one process all names of one file are one database.
+/// Where somebody else moved, replaced or removed the file (it is DETACHED then) the next open of its
+/// path leads to what is there now, for the earlier opens as well; each still takes a `syna_close`.
 ///
 /// Threads: any; an open of one file waits for no other file. Status: SUCCESS, OPEN, LOCKED,
 /// OPTIONS_CONFLICT, NETWORK_FS.
