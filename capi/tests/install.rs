@@ -16,15 +16,33 @@ use support::{has_tool, library, root, run};
 
 /// Installs what this test built into `prefix`.
 fn install(prefix: &Path) -> bool {
+    install_to(prefix, Path::new(""), Path::new("/"))
+}
+
+/// Installs what this test built as it would be in `prefix`, into `stage`, from `folder`.
+fn install_to(prefix: &Path, stage: &Path, folder: &Path) -> bool {
     if !has_tool("cc", "apt-get install gcc") {
         return false;
     }
     run(Command::new("sh")
         .arg(root().join("capi/install/install.sh"))
+        .current_dir(folder)
         .env("PREFIX", prefix)
-        .env("DESTDIR", "")
+        .env("DESTDIR", stage)
         .env("BUILT", library()));
     true
+}
+
+/// Compiles the README's program as a shell does it with the flags that pkg-config gives.
+fn compile_by_pkg_config(prefix: &Path, program: &Path, linked: &str, asked: &str) {
+    let line = format!(
+        "eval cc {linked} '\"$SOURCE\"' -o '\"$PROGRAM\"' \"$(pkg-config --cflags --libs {asked} synadb)\""
+    );
+    run(Command::new("sh")
+        .args(["-euc", &line])
+        .env("SOURCE", root().join("examples/c/quickstart.c"))
+        .env("PROGRAM", program)
+        .env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")));
 }
 
 fn text(output: Vec<u8>) -> String {
@@ -83,6 +101,70 @@ fn programs_find_what_was_installed_by_pkg_config() {
         .args(flags(&["--static"])));
     std::fs::remove_dir_all(&prefix).unwrap();
     assert_eq!(run_in_new_folder(&alone), QUICKSTART);
+}
+
+/// A space ended the option that names the folder, and sed took an ampersand for something else.
+#[test]
+fn a_prefix_may_be_any_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let prefix = folder.path().join("a b & c");
+    if !has_tool("pkg-config", "apt-get install pkg-config") || !install(&prefix) {
+        return;
+    }
+    // No shared one, so that it need not be found when the program runs.
+    std::fs::remove_file(prefix.join("lib/libsynadb.so")).unwrap();
+    let program = folder.path().join("quick start");
+    compile_by_pkg_config(&prefix, &program, "", "--static");
+    assert_eq!(run_in_new_folder(&program), QUICKSTART);
+    if has_tool("cmake", "apt-get install cmake") && has_tool("g++", "apt-get install g++") {
+        let build = folder.path().join("build");
+        let found = format!("-DCMAKE_PREFIX_PATH={}", prefix.display());
+        run(Command::new("cmake")
+            .arg("-S")
+            .arg(root().join("examples/c"))
+            .arg("-B")
+            .arg(&build)
+            .arg(found));
+        run(Command::new("cmake")
+            .arg("--build")
+            .arg(&build)
+            .args(["--target", "quickstart_static"]));
+        assert_eq!(run_in_new_folder(&build.join("quickstart_static")), QUICKSTART);
+    }
+}
+
+/// What is installed says where it will be: not where it is put together, and not in relation to the
+/// folder in which `make install` was called.
+#[test]
+fn an_installation_names_its_prefix() {
+    let folder = tempfile::tempdir().unwrap();
+    let prefix_in = |stage: &Path| {
+        let file = stage.join("lib/pkgconfig/synadb.pc");
+        let file = std::fs::read_to_string(file).unwrap();
+        file.lines().next().unwrap().to_owned()
+    };
+    let stage = folder.path().join("st age");
+    if !install_to(Path::new("/opt/syna db"), &stage, folder.path()) {
+        return;
+    }
+    assert_eq!(prefix_in(&stage.join("opt/syna db")), "prefix=/opt/syna db");
+    install_to(Path::new("relative"), Path::new(""), folder.path());
+    let relative = folder.path().canonicalize().unwrap().join("relative");
+    assert_eq!(prefix_in(&relative), format!("prefix={}", relative.display()));
+}
+
+/// `-lgcc_s`, which Rust names among the system's libraries, is not there for programs without any
+/// shared library.
+#[test]
+fn a_program_may_be_linked_wholly_static() {
+    let folder = tempfile::tempdir().unwrap();
+    let prefix = folder.path().join("prefix");
+    if !has_tool("pkg-config", "apt-get install pkg-config") || !install(&prefix) {
+        return;
+    }
+    let program = folder.path().join("static");
+    compile_by_pkg_config(&prefix, &program, "-static", "--static");
+    assert_eq!(run_in_new_folder(&program), QUICKSTART);
 }
 
 #[test]
