@@ -177,7 +177,8 @@ struct ArrowArrayStream {
 #define SYNA_DURABILITY_OS 2
 
 /**
- * An append returns when it is in this process's buffer.
+ * An append returns when it is in this process's buffer. What is there when the process ends without a
+ * `syna_close` or `syna_flush` is lost, also by `exit`.
  */
 #define SYNA_DURABILITY_BUFFERED 3
 
@@ -909,6 +910,8 @@ int64_t *syna_get_history_tensor_int_timed(const char *path,
  * The bytes of `path` are bound to the database: the same bytes lead to it until the last
  * `syna_close`, whatever `chdir`, renames and links do meanwhile. Another spelling of the file is
  * resolved at its first use and bound, too. In one process all names of one file are one database.
+ * Where somebody else moved, replaced or removed the file (it is DETACHED then) the next open of its
+ * path leads to what is there now, for the earlier opens as well; each still takes a `syna_close`.
  *
  * Threads: any; an open of one file waits for no other file. Status: SUCCESS, OPEN, LOCKED,
  * OPTIONS_CONFLICT, NETWORK_FS.
@@ -1267,7 +1270,8 @@ int32_t syna_db_get_tensor_int(const struct syna_db *db,
  * Exports the histories of `count` keys side by side as one struct array: `timestamp`, and a column for
  * each key, named after it, in this order. A row has of each key the point that it sees by the options
  * (NULL: the latest at or before the row's time, rows at the times of all points). `lengths` are those of
- * the keys, or NULL where they end with NUL. No key twice. Otherwise as `syna_history_export`.
+ * the keys, or NULL where they end with NUL; none may contain NUL, since the columns' names end with it.
+ * No key twice. Otherwise as `syna_history_export`.
  * Status: SUCCESS, PATH, INVALID_ARGUMENT, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK, TOO_LARGE.
  */
 int32_t syna_frame_export(const char *path,
@@ -1527,8 +1531,9 @@ int32_t syna_db_retain(const struct syna_db *db,
                        const int64_t *since);
 
 /**
- * Reads the whole file and checks every checksum and that the entries make up a history. Threads: any;
- * neither readers nor writers wait.
+ * Reads the whole file and checks every checksum and that the entries make up a history. It hands what
+ * is buffered to the operating system first, and waits for a sync under way. Threads: any; neither
+ * readers nor writers wait for it.
  * Status: SUCCESS, PATH, CORRUPT, IO, DETACHED.
  */
 int32_t syna_verify(const char *path);

@@ -12,10 +12,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -63,6 +65,26 @@ inline const std::int64_t* pointer(const std::optional<std::int64_t>& timestamp)
 
 /// No string_view is NULL to C: an empty one may point nowhere.
 inline const char* data(std::string_view text) { return text.data() ? text.data() : ""; }
+
+/// A path for C, where it ends with NUL: one with NUL inside would name another file.
+inline const char* path(const std::string& path) {
+    if (path.find('\0') != std::string::npos)
+        throw error(SYNA_ERR_INVALID_PATH, "the path contains NUL");
+    return path.c_str();
+}
+
+/// Any integer, as one of 64 bits.
+template <class I>
+std::int64_t integer(I value) {
+    if constexpr (std::is_unsigned_v<I> && sizeof(I) >= sizeof(std::int64_t)) {
+        if (value > static_cast<I>(std::numeric_limits<std::int64_t>::max()))
+            throw error(SYNA_ERR_INVALID_ARGUMENT, "the integer has more than 63 bits");
+    }
+    return static_cast<std::int64_t>(value);
+}
+
+template <class I>
+using if_integer = std::enable_if_t<std::is_integral_v<I>, int>;
 
 }  // namespace detail
 
@@ -117,8 +139,8 @@ using float_tensor = owned<double, syna_free_tensor>;
 using int_tensor = owned<std::int64_t, syna_free_tensor_int>;
 using byte_buffer = owned<std::uint8_t, syna_free_bytes>;
 
-/// An array of the Arrow C Data Interface with its schema, released when it is destroyed.
-/// `release()` hands both to an importer.
+/// An array of the Arrow C Data Interface with its schema, released when it is destroyed. An importer
+/// that is given `array()` and `schema()` takes both over.
 class arrow_array {
 public:
     arrow_array() noexcept : array_{}, schema_{} {}
@@ -380,8 +402,10 @@ public:
     std::int64_t put(double value, timestamp at = {}) {
         return detail::offset(syna_series_put_float(handle_, detail::pointer(at), value));
     }
-    std::int64_t put(std::int64_t value, timestamp at = {}) {
-        return detail::offset(syna_series_put_int(handle_, detail::pointer(at), value));
+    template <class I, detail::if_integer<I> = 0>
+    std::int64_t put(I value, timestamp at = {}) {
+        return detail::offset(
+            syna_series_put_int(handle_, detail::pointer(at), detail::integer(value)));
     }
     std::optional<double> get_float() const {
         double value;
@@ -403,7 +427,7 @@ class database : public detail::reader<syna_db> {
 public:
     /// Opens the database at `path`, creating it if there is none unless the options say otherwise.
     explicit database(const std::string& path, const options& how = {}) {
-        detail::check(syna_db_open(path.c_str(), &how, &handle_));
+        detail::check(syna_db_open(detail::path(path), &how, &handle_));
     }
 
     /// Appends a value; returns the offset of its entry, for `wait_durable`.
@@ -411,12 +435,11 @@ public:
         return detail::offset(syna_db_put_float(handle_, detail::data(key), key.size(),
                                                 detail::pointer(at), value));
     }
-    std::int64_t put(std::string_view key, std::int64_t value, timestamp at = {}) {
-        return detail::offset(
-            syna_db_put_int(handle_, detail::data(key), key.size(), detail::pointer(at), value));
-    }
-    std::int64_t put(std::string_view key, int value, timestamp at = {}) {
-        return put(key, static_cast<std::int64_t>(value), at);
+    /// Of any type of integer; INVALID_ARGUMENT where 64 bits with a sign do not hold it.
+    template <class I, detail::if_integer<I> = 0>
+    std::int64_t put(std::string_view key, I value, timestamp at = {}) {
+        return detail::offset(syna_db_put_int(handle_, detail::data(key), key.size(),
+                                              detail::pointer(at), detail::integer(value)));
     }
     std::int64_t put(std::string_view key, std::string_view text, timestamp at = {}) {
         return detail::offset(syna_db_put_text(handle_, detail::data(key), key.size(),
@@ -438,15 +461,15 @@ public:
     /// Appends many values of one key as one commit, with as many timestamps or none.
     std::int64_t put_many(std::string_view key, view<const double> values,
                           view<const std::int64_t> timestamps = {}) {
-        same_size(values.size(), timestamps);
         return detail::offset(syna_db_put_floats(handle_, detail::data(key), key.size(),
-                                                 timestamps.data(), values.data(), values.size()));
+                                                 stamps(timestamps, values.size()), values.data(),
+                                                 values.size()));
     }
     std::int64_t put_many(std::string_view key, view<const std::int64_t> values,
                           view<const std::int64_t> timestamps = {}) {
-        same_size(values.size(), timestamps);
         return detail::offset(syna_db_put_ints(handle_, detail::data(key), key.size(),
-                                               timestamps.data(), values.data(), values.size()));
+                                               stamps(timestamps, values.size()), values.data(),
+                                               values.size()));
     }
     /// Whether there was something to delete.
     bool erase(std::string_view key) {
@@ -463,12 +486,15 @@ public:
     void compact() { detail::check(syna_db_compact(handle_)); }
     void optimize(bool cold = false) { detail::check(syna_db_optimize(handle_, cold ? 1 : 0)); }
     void verify() const { detail::check(syna_db_verify(handle_)); }
-    void backup(const std::string& to) const { detail::check(syna_db_backup(handle_, to.c_str())); }
+    void backup(const std::string& to) const { detail::check(syna_db_backup(handle_, detail::path(to))); }
 
 private:
-    static void same_size(std::size_t size, view<const std::int64_t> timestamps) {
-        if (timestamps.data() && timestamps.size() != size)
+    /// The timestamps of so many values; NULL where there are none, wherever nothing points.
+    static const std::int64_t* stamps(view<const std::int64_t> timestamps, std::size_t values) {
+        if (timestamps.empty()) return nullptr;
+        if (timestamps.size() != values)
             throw error(SYNA_ERR_INVALID_ARGUMENT, "there are more or fewer timestamps than values");
+        return timestamps.data();
     }
 };
 

@@ -116,14 +116,24 @@ unsafe fn keys_of<'a>(
         }
         let lengths = input::slice(lengths, count)?;
         let keys = keys.iter().zip(lengths);
-        keys.map(|(key, len)| check_key(input::text_of_len(*key, *len)?)).collect()
+        keys.map(|(key, len)| column_name(check_key(input::text_of_len(*key, *len)?)?)).collect()
     }
+}
+
+/// A key that may be the name of a column, which ends with NUL in a C schema. A stream would fail at
+/// its first use otherwise.
+fn column_name(key: &str) -> Result<&str> {
+    if key.contains('\0') {
+        return Err(Failure::Argument("a key that contains NUL cannot be the name of a column"));
+    }
+    Ok(key)
 }
 
 /// Exports the histories of `count` keys side by side as one struct array: `timestamp`, and a column for
 /// each key, named after it, in this order. A row has of each key the point that it sees by the options
 /// (NULL: the latest at or before the row's time, rows at the times of all points). `lengths` are those of
-/// the keys, or NULL where they end with NUL. No key twice. Otherwise as `syna_history_export`.
+/// the keys, or NULL where they end with NUL; none may contain NUL, since the columns' names end with it.
+/// No key twice. Otherwise as `syna_history_export`.
 /// Status: SUCCESS, PATH, INVALID_ARGUMENT, KEY, KEY_NOT_FOUND, TYPE_MISMATCH, READ, LOOK, TOO_LARGE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_frame_export(

@@ -170,8 +170,9 @@ pub unsafe extern "C" fn syna_db_retain(
     }
 }
 
-/// Reads the whole file and checks every checksum and that the entries make up a history. Threads: any;
-/// neither readers nor writers wait.
+/// Reads the whole file and checks every checksum and that the entries make up a history. It hands what
+/// is buffered to the operating system first, and waits for a sync under way. Threads: any; neither
+/// readers nor writers wait for it.
 /// Status: SUCCESS, PATH, CORRUPT, IO, DETACHED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_verify(path: *const c_char) -> i32 {

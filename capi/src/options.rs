@@ -16,7 +16,8 @@ pub const SYNA_OFF: i32 = 2;
 pub const SYNA_DURABILITY_FULL: i32 = 1;
 /// An append returns when the operating system has it; it survives the end of the process.
 pub const SYNA_DURABILITY_OS: i32 = 2;
-/// An append returns when it is in this process's buffer.
+/// An append returns when it is in this process's buffer. What is there when the process ends without a
+/// `syna_close` or `syna_flush` is lost, also by `exit`.
 pub const SYNA_DURABILITY_BUFFERED: i32 = 3;
 
 /// Open the file, or create it where there is none. The default.
