@@ -59,6 +59,32 @@ function offset(result) {
   return BigInt(result);
 }
 
+// What is handed to C is looked at first: there a number is taken for an address, a text ends at its
+// first NUL, and elements of another size are read beyond their end.
+
+function text(value, what) {
+  if (typeof value !== "string") throw new TypeError(`${what} is not a string`);
+  return value;
+}
+
+function int64(value) {
+  if (typeof value !== "bigint") throw new TypeError("an integer or a time is not a BigInt");
+  if (BigInt.asIntN(64, value) !== value) throw new RangeError(`${value} does not fit into 64 bits`);
+  return value;
+}
+
+function doubles(values) {
+  if (values instanceof Float64Array) return values;
+  return Float64Array.from(values, (value) => {
+    if (typeof value !== "number") throw new TypeError("a value is not a number");
+    return value;
+  });
+}
+
+function times(values) {
+  return values instanceof BigInt64Array ? values : BigInt64Array.from(values, int64);
+}
+
 /** Copies what the library handed out, and returns it there. */
 function take(pointer, len, Type, free) {
   try {
@@ -76,26 +102,29 @@ export class Database {
   #db;
 
   constructor(path) {
+    if (text(path, "the path").includes("\0")) throw new TypeError("the path contains NUL");
     const out = [null];
     check(c.open(path, null, out));
     this.#db = out[0];
   }
 
   put(key, value, timestamp = null) {
-    const len = Buffer.byteLength(key);
-    const at = timestamp === null ? null : BigInt64Array.of(timestamp);
-    if (typeof value === "bigint") return offset(c.putInt(this.#db, key, len, at, value));
+    const len = Buffer.byteLength(text(key, "the key"));
+    const at = timestamp === null ? null : BigInt64Array.of(int64(timestamp));
+    if (typeof value === "bigint") return offset(c.putInt(this.#db, key, len, at, int64(value)));
     if (typeof value === "number") return offset(c.putFloat(this.#db, key, len, at, value));
-    return offset(c.putText(this.#db, key, len, at, value, Buffer.byteLength(value)));
+    return offset(
+      c.putText(this.#db, key, len, at, text(value, "the value"), Buffer.byteLength(value)));
   }
 
-  /** Many doubles of one key as one commit. */
+  /** Many doubles of one key as one commit: a Float64Array, or numbers that become one. */
   putMany(key, values, timestamps = null) {
-    if (timestamps !== null && timestamps.length !== values.length) {
+    const len = Buffer.byteLength(text(key, "the key"));
+    const numbers = doubles(values), at = timestamps === null ? null : times(timestamps);
+    if (at !== null && at.length !== numbers.length) {
       throw new RangeError("there are more or fewer timestamps than values");
     }
-    const len = Buffer.byteLength(key);
-    return offset(c.putFloats(this.#db, key, len, timestamps, values, values.length));
+    return offset(c.putFloats(this.#db, key, len, at, numbers, numbers.length));
   }
 
   /** The latest double; undefined where there is no such key. */

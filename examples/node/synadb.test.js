@@ -31,6 +31,22 @@ test("values, tensors and Arrow tables come back", () => {
     assert.deepEqual(Float64Array.from(table.getChild("value").toArray()), values);
     assert.equal(db.history("i").getChild("value").get(0), 9007199254740993n);
 
+    // Elements of another size were read as doubles, and beyond their end.
+    db.putMany("narrow", new Float32Array([1.5, 2.5, 3.5]));
+    assert.deepEqual(db.floats("narrow"), Float64Array.of(1.5, 2.5, 3.5));
+    db.putMany("listed", [1.5, 2.5], [1n, 2n]);
+    assert.equal(db.history("listed").numRows, 2);
+    assert.throws(() => db.putMany("listed", [1n]), TypeError);
+    assert.throws(() => db.putMany("listed", [1.5], [1]), TypeError);
+    assert.throws(() => db.putMany("listed", [1.5], [1n, 2n]), RangeError);
+    // Bits were cut off, a number was an address, and what stands before a NUL was opened.
+    assert.throws(() => db.put("i", 2n ** 63n), RangeError);
+    assert.throws(() => db.put("i", 1, 2n ** 63n), RangeError);
+    assert.throws(() => db.put("i", null), TypeError);
+    assert.throws(() => db.put(5, 1), TypeError);
+    assert.throws(() => new Database(5), TypeError);
+    assert.throws(() => new Database(join(folder, "a\0b")), TypeError);
+
     db.close();
     assert.throws(() => db.getFloat("f"), (error) => error.code === -19);
     assert.throws(() => new Database(folder), (error) => error.code === -2);
