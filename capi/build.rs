@@ -1,7 +1,5 @@
 //! How the shared library is linked.
 
-#![expect(clippy::print_stdout, reason = "that is how Cargo is told")]
-
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     if std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {

@@ -76,15 +76,23 @@ inline const char* path(const std::string& path) {
 /// Any integer, as one of 64 bits.
 template <class I>
 std::int64_t integer(I value) {
-    if constexpr (std::is_unsigned_v<I> && sizeof(I) >= sizeof(std::int64_t)) {
+    if constexpr (std::is_enum_v<I>) {
+        return integer(static_cast<std::underlying_type_t<I>>(value));
+    } else if constexpr (std::is_unsigned_v<I> && sizeof(I) >= sizeof(std::int64_t)) {
         if (value > static_cast<I>(std::numeric_limits<std::int64_t>::max()))
             throw error(SYNA_ERR_INVALID_ARGUMENT, "the integer has more than 63 bits");
+        return static_cast<std::int64_t>(value);
+    } else {
+        return static_cast<std::int64_t>(value);
     }
-    return static_cast<std::int64_t>(value);
 }
 
+/// Integers, and what becomes one by itself.
 template <class I>
-using if_integer = std::enable_if_t<std::is_integral_v<I>, int>;
+using if_integer =
+    std::enable_if_t<std::is_integral_v<I> ||
+                         (std::is_enum_v<I> && std::is_convertible_v<I, std::int64_t>),
+                     int>;
 
 }  // namespace detail
 
@@ -162,7 +170,8 @@ public:
 
     ArrowArray* array() noexcept { return &array_; }
     ArrowSchema* schema() noexcept { return &schema_; }
-    std::int64_t size() const noexcept { return array_.length; }
+    /// Its rows; none once it was taken over.
+    std::int64_t size() const noexcept { return array_.release ? array_.length : 0; }
 
 private:
     ArrowArray array_;
@@ -448,6 +457,7 @@ public:
     }
     /// Otherwise a literal would be a number.
     std::int64_t put(std::string_view key, const char* text, timestamp at = {}) {
+        if (!text) throw error(SYNA_ERR_INVALID_PATH, "the text is NULL");
         return put(key, std::string_view(text), at);
     }
     std::int64_t put(std::string_view key, view<const std::uint8_t> bytes, timestamp at = {}) {

@@ -114,6 +114,13 @@ fn place_of(path: &Path) -> PathBuf {
             FileStorage.status(place).is_ok_and(|status| bound.db.is_file(status.identity))
         };
         let place = bound.db.resolved_path();
+        if is_at(path) {
+            return None;
+        }
+        if bound.db.is_read_only() {
+            // Its writer may have rewritten the file, which is another one since.
+            let _ = bound.db.refresh();
+        }
         (!is_at(path) && is_at(place)).then(|| place.to_owned())
     });
     elsewhere.unwrap_or_else(|| path.to_owned())

@@ -978,7 +978,20 @@ fn change_folder() {
     synadb::open_db("relative.syna").unwrap();
     let db = SynaDB::with_config("own.syna", os()).unwrap();
     db.append("key", 1i64).unwrap();
+    let rewritten = SynaDB::with_config("read.syna", os()).unwrap();
+    rewritten.append("key", 1i64).unwrap();
+    rewritten.close().unwrap();
+    // A reader of its own, whose file is rewritten.
+    synadb::open_db_read_only("read.syna").unwrap();
+    let rewritten = SynaDB::with_config("read.syna", os()).unwrap();
+    rewritten.compact().unwrap();
+    rewritten.close().unwrap();
     std::env::set_current_dir(folder.join("elsewhere")).unwrap();
+    synadb::open_db_read_only("read.syna").unwrap();
+    assert_eq!(synadb::with_db("read.syna", |db| db.len("key")).unwrap(), 1);
+    synadb::close_db("read.syna").unwrap();
+    synadb::close_db("read.syna").unwrap();
+    assert!(synadb::close_db("read.syna").is_err());
     // The text is bound until it is closed.
     synadb::with_db("relative.syna", |db| db.append("key", 1i64)).unwrap();
     synadb::with_db("../relative.syna", |db| db.append("key", 2i64)).unwrap();

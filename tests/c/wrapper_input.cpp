@@ -17,6 +17,8 @@ static std::int32_t code_of(Call call) {
     return SYNA_SUCCESS;
 }
 
+enum old_enum { THREE = 3 };
+
 template <class I>
 static void comes_back(syna::database& db, I value) {
     CHECK(db.put("integer", value) > 0);
@@ -38,6 +40,7 @@ int main() {
     comes_back(db, static_cast<short>(-7));
     comes_back(db, static_cast<std::uint8_t>(255));
     comes_back(db, true);
+    comes_back(db, THREE);
     comes_back(db, std::numeric_limits<std::int64_t>::min());
     comes_back(db, static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()));
     CHECK(code_of([&] { db.put("integer", std::uint64_t{1} << 63); }) == SYNA_ERR_INVALID_ARGUMENT);
@@ -47,6 +50,9 @@ int main() {
     const std::string text("t\0t", 3);
     db.put("text", text), db.put("bytes", std::vector<std::uint8_t>{1, 2});
     CHECK(db.get_text("text") == text && db.get_bytes("bytes")->size() == 2);
+
+    const char* nothing = nullptr;
+    CHECK(code_of([&] { db.put("text", nothing); }) == SYNA_ERR_INVALID_PATH);
 
     // A path with NUL is not the one before the NUL.
     const std::string path("inp\0ut", 6);
@@ -75,6 +81,8 @@ int main() {
     syna::float_tensor tensor = db.floats("many"), &itself = tensor;
     tensor = std::move(itself);
     CHECK(tensor.size() == 6);
+    syna::arrow_array array = db.history("many"), taken = std::move(array);
+    CHECK(array.size() == 0 && taken.size() == 6);
     syna::database moved = std::move(db);
     CHECK(code_of([&] { db.put("k", 1); }) == SYNA_ERR_INVALID_ARGUMENT);
     CHECK(moved.exists("many"));
