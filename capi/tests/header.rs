@@ -73,8 +73,8 @@ fn the_header_compiles_by_itself_in_c_and_cpp_of_every_age() {
     let without = "#define ERR_IO 77\n#define SYNA_NO_SHORT_NAMES\n#include \"synadb.h\"\n\
         int main(void) {\n#ifdef ERR_GENERIC\n#error a short name\n#endif\nreturn ERR_IO - 77; }\n";
     for (compiler, standards, name) in [
-        ("gcc", &["c99", "c11", "c17", "gnu2x"][..], "header.c"),
-        ("g++", &["c++11", "c++14", "c++17", "c++20"][..], "header.cpp"),
+        ("gcc", &["c99", "c11", "c17", "c2x", "gnu2x"][..], "header.c"),
+        ("g++", &["c++11", "c++14", "c++17", "c++20", "c++2b"][..], "header.cpp"),
     ] {
         if !has_tool(compiler, &format!("apt-get install {compiler}")) {
             continue;
@@ -90,5 +90,32 @@ fn the_header_compiles_by_itself_in_c_and_cpp_of_every_age() {
                     .arg(&file));
             }
         }
+    }
+}
+
+/// In two files of one program, which may both use all of it.
+#[test]
+fn the_wrapper_compiles_in_cpp_of_every_age_since_17() {
+    if !has_tool("g++", "apt-get install g++") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let first = "#include \"synadb.hpp\"\n#include \"synadb.hpp\"\nvoid other(syna::database& db);\n\
+        int main() { syna::database db(\"x\"); db.put(\"k\", 1); other(db);\n\
+        return db.floats(\"k\").empty() ? 0 : 1; }\n";
+    let second = "#include \"synadb.hpp\"\nvoid other(syna::database& db);\n\
+        void other(syna::database& db) { db.put(\"k\", 1), db.floats(\"k\"), db.keys(); }\n";
+    for (name, text) in [("first.cpp", first), ("second.cpp", second)] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    for standard in ["c++17", "c++20", "c++2b"] {
+        run(Command::new("g++")
+            .arg(format!("-std={standard}"))
+            .args(["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror", "-I"])
+            .arg(root().join("include"))
+            .args(["first.cpp", "second.cpp", "-o", "program", "-L"])
+            .arg(library())
+            .arg("-lsynadb")
+            .current_dir(folder.path()));
     }
 }
