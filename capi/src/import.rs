@@ -8,7 +8,7 @@
 //! Written here rather than taken from `arrow-array`, whose reader panics where a producer reports
 //! an error without a message, and drops the nulls of whole rows.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
@@ -70,6 +70,65 @@ fn fault(what: &str) -> ArrowError {
     ArrowError::CDataInterface(what.to_owned())
 }
 
+/// Structs nest no deeper; following them takes stack.
+const DEPTH_MAX: u32 = 64;
+/// Entries of a schema's metadata; room for as many as it says there are is made before they are read.
+const METADATA_ENTRIES_MAX: i32 = 1 << 16;
+
+/// The children of a struct, which there are as many of as it says.
+///
+/// # Safety
+///
+/// `children` is NULL or points to `count` pointers, each NULL or to a child.
+unsafe fn children_of<'a, T>(children: *mut *mut T, count: i64) -> Result<Vec<&'a T>, ArrowError> {
+    let count = usize::try_from(count).map_err(|_| fault("the number of children is below 0"))?;
+    if count > 0 && children.is_null() {
+        return Err(fault("there should be children, and the pointer to them is NULL"));
+    }
+    // SAFETY: by the contract above.
+    let child_at = |at| unsafe { children.add(at).read_unaligned().as_ref() };
+    (0..count).map(|at| child_at(at).ok_or_else(|| fault("a child is NULL"))).collect()
+}
+
+/// Checks of a schema what makes the import panic, or take what it cannot have.
+///
+/// # Safety
+///
+/// What it points to is as the C Data Interface wants it; strings may be NULL or no UTF-8, and children
+/// NULL.
+unsafe fn check_schema(schema: &FFI_ArrowSchema, depth: u32) -> Result<(), ArrowError> {
+    if depth > DEPTH_MAX {
+        return Err(fault("a type is nested too deeply"));
+    }
+    // SAFETY: by the contract above.
+    unsafe {
+        if schema.format.is_null() {
+            return Err(fault("a format is NULL"));
+        }
+        let is_utf8 = |text: *const c_char| text.is_null() || CStr::from_ptr(text).to_str().is_ok();
+        if !is_utf8(schema.format) || !is_utf8(schema.name) {
+            return Err(fault("a format or a name is not valid UTF-8"));
+        }
+        if !schema.metadata.is_null() {
+            let entries = schema.metadata.cast::<i32>().read_unaligned();
+            if !(0..=METADATA_ENTRIES_MAX).contains(&entries) {
+                return Err(fault("the metadata have too many entries"));
+            }
+        }
+        for child in children_of(schema.children, schema.n_children)? {
+            check_schema(child, depth + 1)?;
+        }
+        schema.dictionary.as_ref().map_or(Ok(()), |values| check_schema(values, depth + 1))
+    }
+}
+
+/// The schema that a C schema is.
+fn schema_of(schema: &FFI_ArrowSchema) -> Result<SchemaRef> {
+    // SAFETY: the caller promises that the schema is as the interface wants it.
+    unsafe { check_schema(schema, 0) }.map_err(arrow)?;
+    Ok(SchemaRef::new(contradiction(|| Schema::try_from(schema)).map_err(arrow)?))
+}
+
 /// A producer whose structs contradict themselves makes the import panic: that is its bug.
 fn contradiction<T>(import: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, ArrowError> {
     catch_unwind(AssertUnwindSafe(import)).unwrap_or_else(|payload| {
@@ -80,8 +139,7 @@ fn contradiction<T>(import: impl FnOnce() -> Result<T, ArrowError>) -> Result<T,
 
 /// The record batch that a struct array of the C Data Interface is.
 pub(crate) fn batch(array: FFI_ArrowArray, schema: &FFI_ArrowSchema) -> Result<RecordBatch> {
-    let schema = contradiction(|| Schema::try_from(schema)).map_err(arrow)?;
-    batch_of(array, &SchemaRef::new(schema)).map_err(arrow)
+    batch_of(array, &schema_of(schema)?).map_err(arrow)
 }
 
 fn batch_of(array: FFI_ArrowArray, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
@@ -92,6 +150,12 @@ fn batch_of(array: FFI_ArrowArray, schema: &SchemaRef) -> Result<RecordBatch, Ar
     }
     if array.length < 0 || array.offset < 0 {
         return Err(fault("the array's length or offset is below 0"));
+    }
+    let end =
+        array.offset.checked_add(array.length).ok_or_else(|| fault("the array is too long"))?;
+    // SAFETY: the caller promises that the array is as the interface wants it.
+    if unsafe { children_of(array.children, array.n_children) }?.iter().any(|c| c.length < end) {
+        return Err(fault("a column is shorter than the array"));
     }
     contradiction(|| {
         // SAFETY: the caller promises that the array is as the interface wants it; what can be
@@ -129,8 +193,8 @@ impl Reader {
         if status != 0 {
             return Err(arrow(error_of(&mut stream, status)));
         }
-        let schema = contradiction(|| Schema::try_from(&schema)).map_err(arrow)?;
-        Ok(Reader { stream, schema: SchemaRef::new(schema), ended: false })
+        let schema = schema_of(&schema)?;
+        Ok(Reader { stream, schema, ended: false })
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, ArrowError> {

@@ -19,6 +19,8 @@ fn runs(source: &str, language: Language, flags: &[&str], argument: Option<&str>
     let output = run(program(&compiled, &files).args(argument));
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.trim_end().ends_with("ok"), "{source} said {said:?}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(printed.is_empty(), "the library printed {printed:?}");
 }
 
 const SANITIZED: [&str; 2] = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
@@ -31,6 +33,11 @@ fn names_are_taken_as_the_header_says() {
 #[test]
 fn the_wrapper_takes_every_integer_and_no_path_with_nul() {
     runs("tests/c/wrapper_input.cpp", Language::Cpp, &SANITIZED, None);
+}
+
+#[test]
+fn arrow_data_that_lie_are_refused_by_name() {
+    runs("tests/c/liars.c", Language::C, &SANITIZED, None);
 }
 
 /// `dlclose` took the functions away that releasing an array calls: the program crashed.
