@@ -193,7 +193,7 @@ class SynaDB:
         """Writes rows of key, timestamp and value, from anything with an Arrow stream or array.
 
         That is frames and tables of Polars, pandas, pyarrow, relations of DuckDB, scans of this package, and
-        bare capsules. Each record batch is one commit, or all are one with `atomic=True` (at most
+        bare capsules (a stream, or a pair of a schema and an array). Each record batch is one commit, or all are one with `atomic=True` (at most
         `write_budget_bytes` are staged). A batch is checked as a whole before anything of it is written.
 
         Raises InvalidDataError, UnsupportedColumnError, WriteStoppedError (some batches were committed),
