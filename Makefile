@@ -143,8 +143,11 @@ $(TOOLS)/bin/cbindgen:
 # Any CPython from 3.10 on, for example PYTHON=python3.12: what is named gets an environment of its own.
 # All environments are made here and nothing is installed outside of them.
 PYTHON ?= python3
-VENV := $(CURDIR)/.venv$(if $(filter-out python3,$(PYTHON)),-$(shell $(PYTHON) -c \
-	'import sys; print("%d.%d" % sys.version_info[:2])'))
+ifneq ($(PYTHON),python3)
+PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("-%d.%d" % sys.version_info[:2])')
+$(if $(PYTHON_VERSION),,$(error PYTHON=$(PYTHON) does not run))
+endif
+VENV := $(CURDIR)/.venv$(PYTHON_VERSION)
 WHEELS := $(CURDIR)/target/wheels
 PYTHON_SOURCES := $(shell find src python/src python/synadb -type f -name '*.rs' -o -type f -name '*.py*' \
 	| grep -v __pycache__) Cargo.lock Cargo.toml python/Cargo.toml python/pyproject.toml python/README.md \

@@ -28,6 +28,11 @@ impl Times {
         first.zip(last).map_or(Times::NONE, |(first, last)| Times { first, last })
     }
 
+    /// Whether they reach to the first or the last of all timestamps.
+    pub(crate) fn is_open(self) -> bool {
+        self.first == i64::MIN || self.last == i64::MAX
+    }
+
     pub(crate) fn contain(self, stamp: i64) -> bool {
         self.first <= stamp && stamp <= self.last
     }

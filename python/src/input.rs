@@ -476,7 +476,9 @@ fn reader_of(data: &Bound<'_, PyAny>) -> PyResult<Box<dyn ArrayReader + Send>> {
     let has = |name| data.hasattr(name);
     let reader = if let Ok(stream) = data.cast::<PyCapsule>() {
         PyArrayReader::from_arrow_pycapsule(stream)?.into_reader()?
-    } else if let Ok((schema, array)) = data.extract::<(Bound<'_, PyCapsule>, Bound<'_, PyCapsule>)>() {
+    } else if let Ok((schema, array)) =
+        data.extract::<(Bound<'_, PyCapsule>, Bound<'_, PyCapsule>)>()
+    {
         AnyArray::Array(PyArray::from_arrow_pycapsule(&schema, &array)?).into_reader()?
     } else if has(intern!(py, "__arrow_c_stream__"))? || has(intern!(py, "__arrow_c_array__"))? {
         data.extract::<AnyArray>()?.into_reader()?

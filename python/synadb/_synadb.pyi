@@ -307,8 +307,9 @@ class SynaDB:
     ) -> Frame:
         """Many keys side by side on one axis of time: a row each moment, a column each key.
 
-        `keys` is a pattern, or the keys in the order of the columns. Rows are a step of `every` apart, or at
-        every timestamp that any of the keys has. A row sees of each key the point at or before it (`align`),
+        `keys` is a pattern, or the keys in the order of the columns. Rows are a step of `every` apart, from
+        `start` to before `end` or, where one of these is left out, as far as there are points; or at every
+        timestamp that any of the keys has. A row sees of each key the point at or before it (`align`),
         not further away than `tolerance`; where it sees none, or a null, `fill` stands: null, the "last" value
         above, or a number. Raises KeyNotFoundError, InvalidKeyError for a key named twice, TooLargeError.
         """

@@ -205,7 +205,8 @@ impl Frame {
     /// Rows a fixed step apart, instead of at the times of the points. With a
     /// [`range`](Frame::range) they are `start`, `start + every`, and so on below `end`; without
     /// one the multiples of the step, counted from 1970-01-01 UTC, from the last one at or before
-    /// the first point of any key to the first one at or after the last.
+    /// the first point of any key to the first one at or after the last. A range that is open on one
+    /// side begins or ends there as if there were none.
     #[must_use]
     pub fn every(self, every: Every) -> Self {
         self.ask(|asked| asked.every = Some(every))
@@ -389,8 +390,8 @@ impl Frame {
     fn times(&self, as_type: AsType) -> Result<Vec<i64>> {
         let Some(every) = self.asked.every else { return self.union_of_times(as_type) };
         let grid = match self.asked.times {
-            Some(times) => Grid::within(times, every),
-            None => {
+            Some(times) if !times.is_open() => Grid::within(times, every),
+            asked => {
                 let mut extent: Option<(i64, i64)> = None;
                 for key in &self.keys {
                     let own = self.points(key, as_type).extent()?;
@@ -400,7 +401,8 @@ impl Frame {
                     };
                 }
                 let Some((min, max)) = extent else { return Ok(Vec::new()) };
-                Grid::around(min, max, every)
+                let around = Grid::around(min, max, every);
+                asked.map_or(around, |times| around.open_side_of(times, max, every))
             }
         };
         self.check_size(grid.rows)?;

@@ -229,6 +229,16 @@ impl Grid {
         }
     }
 
+    /// The times of a range that is open on a side, where this grid, which lies around points the last
+    /// of which is at `max`, stands in for what the range leaves open.
+    pub(crate) fn open_side_of(self, times: Times, max: i64, every: Every) -> Grid {
+        let first = if times.first == i64::MIN { self.first } else { times.first };
+        // The last time is the first one at or after the last point.
+        let to_last = max.saturating_add(every.micros() - 1);
+        let last = if times.last == i64::MAX { to_last } else { times.last };
+        Grid::within(Times { first, last }, every)
+    }
+
     /// The times.
     pub(crate) fn times(self) -> Result<Vec<i64>> {
         let bytes = self.rows.saturating_mul(8);
@@ -320,6 +330,21 @@ mod tests {
         let mut seen = [NO_ROW, 4, NO_ROW, 5, 6, NO_ROW];
         carry_last(&mut seen, |row| row == 5);
         assert_eq!(seen, [NO_ROW, 4, 4, 4, 6, 6]);
+    }
+
+    #[test]
+    fn ranges_that_are_open_end_with_the_points() {
+        // Points from 12 to 27.
+        let times = |times: Times, step| {
+            let around = Grid::around(12, 27, every(step));
+            around.open_side_of(times, 27, every(step)).times().unwrap()
+        };
+        assert_eq!(times(Times::of(&(3..)), 10), [3, 13, 23, 33]);
+        assert_eq!(times(Times::of(&(7..)), 10), [7, 17, 27]);
+        assert_eq!(times(Times::of(&(..25)), 10), [10, 20]);
+        assert_eq!(times(Times::of(&(..)), 10), [10, 20, 30]);
+        assert!(times(Times::of(&(100..)), 10).is_empty());
+        assert!(times(Times::of(&(..5)), 10).is_empty());
     }
 
     #[test]
