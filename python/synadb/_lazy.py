@@ -175,13 +175,16 @@ def _concerns_key(tree: Any) -> bool:
 
 
 def _literal(tree: Any) -> int | None:
-    """A constant moment with a zone in microseconds, rounded down; None for anything else."""
+    """A constant moment of the column's zone in microseconds, rounded down; None for anything else.
+
+    Of another zone it is an error to most Polars, and to some not the same moment.
+    """
     try:
         value = tree["Literal"]["Scalar"]["Datetime"]
         micros, unit, zone = value
     except (KeyError, TypeError, ValueError):
         return None
-    if zone is None:
+    if zone not in ("UTC", {"inner": "UTC"}):
         return None
     return {
         "Microseconds": micros,
