@@ -206,7 +206,7 @@ impl Frame {
     /// [`range`](Frame::range) they are `start`, `start + every`, and so on below `end`; without
     /// one the multiples of the step, counted from 1970-01-01 UTC, from the last one at or before
     /// the first point of any key to the first one at or after the last. A range that is open on one
-    /// side begins or ends there as if there were none.
+    /// side, or begins with the first of all timestamps, begins or ends there as if there were none.
     #[must_use]
     pub fn every(self, every: Every) -> Self {
         self.ask(|asked| asked.every = Some(every))
