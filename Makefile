@@ -17,7 +17,7 @@ FEATURES ?= synadb/cli
 FUZZ_SECONDS ?= 600
 
 .PHONY: help demo test check fmt clippy doc bench bars crash-long sigkill-long bit-flips canaries \
-	alive loom fuzz deny tools header install python python-test python-torch wheel
+	alive loom fuzz deny tools header install python python-test python-torch python-versions wheel sdist
 
 help:
 	@echo "make demo          import real weather data, show it, survive a kill"
@@ -37,9 +37,11 @@ help:
 	@echo "make install       the C library and its headers, PREFIX=/usr/local DESTDIR="
 	@echo "make tools         cargo-deny and cbindgen, into .tools/"
 	@echo "make python        the Python package with all that its tests need, into .venv/"
-	@echo "make python-test   the tests of the Python package (part of make test)"
+	@echo "make python-test   the tests of the Python package (part of make test); PYTHON=python3.12"
+	@echo "make python-versions  the same with every version of Python that is promised, as far as it is here"
 	@echo "make python-torch  the same with PyTorch, for the system's Python (part of make test)"
 	@echo "make wheel         the wheel, into target/wheels/"
+	@echo "make sdist         the source distribution, into target/sdist/, installed and tried"
 
 demo: python
 	$(CARGO) run --release --features cli --example demo
@@ -138,12 +140,18 @@ $(TOOLS)/bin/cbindgen:
 
 # ---- Python ----------------------------------------------------------------------------------------
 
-# Any Python from 3.10 on; the environment is made here and nothing is installed outside of it.
+# Any CPython from 3.10 on, for example PYTHON=python3.12: what is named gets an environment of its own.
+# All environments are made here and nothing is installed outside of them.
 PYTHON ?= python3
-VENV := $(CURDIR)/.venv
+ifneq ($(PYTHON),python3)
+PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("-%d.%d" % sys.version_info[:2])')
+$(if $(PYTHON_VERSION),,$(error PYTHON=$(PYTHON) does not run))
+endif
+VENV := $(CURDIR)/.venv$(PYTHON_VERSION)
 WHEELS := $(CURDIR)/target/wheels
 PYTHON_SOURCES := $(shell find src python/src python/synadb -type f -name '*.rs' -o -type f -name '*.py*' \
-	| grep -v __pycache__) Cargo.lock Cargo.toml python/Cargo.toml python/pyproject.toml
+	| grep -v __pycache__) Cargo.lock Cargo.toml python/Cargo.toml python/pyproject.toml python/README.md \
+	python/requirements/build.txt
 # The Python that Debian's python3-torch belongs to.
 TORCH_PYTHON ?= /usr/bin/python3
 
@@ -157,8 +165,8 @@ $(VENV)/.consumers-installed: $(VENV)/.tools-installed python/requirements/consu
 		-r python/requirements/consumers.txt
 	touch $@
 
-# One wheel for CPython 3.10 and later. What is built is what is tested and shipped.
-$(WHEELS)/.built: $(VENV)/.tools-installed $(PYTHON_SOURCES)
+# One wheel for CPython 3.10 and later. What is built is what is tested, with every version, and shipped.
+$(WHEELS)/.built: $(PYTHON_SOURCES) | $(VENV)/.tools-installed
 	rm -rf $(WHEELS) && mkdir -p $(WHEELS)
 	cd python && PATH="$(VENV)/bin:$$PATH" $(VENV)/bin/maturin build --release --locked \
 		-i $(VENV)/bin/python -o $(WHEELS)
@@ -180,6 +188,26 @@ endif
 
 python-test: python
 	$(VENV)/bin/pytest -c python/pyproject.toml python/tests $(ARGS)
+
+# The same wheel in every version that the documentation names, with the newest consumers that support it.
+PYTHONS ?= python3.10 python3.11 python3.12 python3.13
+python-versions:
+	@for python in $(PYTHONS); do \
+		if $$python -c "import venv" 2>/dev/null; then \
+			echo "== $$($$python --version)" && $(MAKE) --no-print-directory python-test PYTHON=$$python || exit 1; \
+		else \
+			echo "skipped: $$python (install it, or name others by PYTHONS=)"; \
+			test "$(SYNADB_REQUIRE_ALL)" != 1 || exit 1; \
+		fi; \
+	done
+
+# What people without a wheel for their platform install; it is built as pip does it, and looked at.
+sdist: $(VENV)/.tools-installed
+	rm -rf target/sdist && cd python && $(VENV)/bin/maturin sdist -o $(CURDIR)/target/sdist
+	$(PYTHON) -m venv target/sdist/venv
+	CARGO_TARGET_DIR=$(CURDIR)/target target/sdist/venv/bin/pip install -q --disable-pip-version-check \
+		target/sdist/synadb-*.tar.gz
+	cd target/sdist && venv/bin/python $(CURDIR)/python/tests/alone_program.py
 
 # The wheel needs no installing: it is unpacked beside Debian's PyTorch. Without that, this says so, and
 # fails where every tool must be there.

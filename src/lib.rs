@@ -80,6 +80,7 @@ mod materialize;
 mod query;
 mod registry;
 mod sync;
+mod times;
 
 pub use atom::{Atom, AtomKind, Point};
 pub use config::{Create, DbConfig, Durability};

@@ -584,3 +584,30 @@ fn a_stream_holds_one_batch() {
     }
     assert_eq!(rows, 2_000_000);
 }
+
+/// A range without an end once ended before the last of all timestamps: a stamp that says "for ever"
+/// was in no range that began somewhere.
+#[test]
+fn a_range_without_an_end_has_the_last_timestamp() {
+    for config in [config(), config().with_enable_delta(false).with_enable_compression(false)] {
+        let db = SynaDB::with_storage(Arc::new(MemoryStorage::new()), "/r.syna", config).unwrap();
+        let stamps = [i64::MIN, -1, 0, 7, i64::MAX];
+        db.append_batch("few", &stamps, &[0.0, 1.0, 2.0, 3.0, 4.0][..]).unwrap();
+        let many: Vec<i64> = (0..20_000).chain([i64::MAX]).collect();
+        db.append_batch("many", &many, &vec![1.5; many.len()][..]).unwrap();
+        let few = || db.history("few").unwrap();
+        assert_eq!(few().range(0..).len().unwrap(), 3);
+        assert_eq!(few().range(0..i64::MAX).len().unwrap(), 2);
+        assert_eq!(few().range(i64::MAX..).len().unwrap(), 1);
+        assert_eq!(few().range(i64::MAX..i64::MAX).len().unwrap(), 0);
+        assert_eq!(few().range(..).len().unwrap(), 5);
+        assert_eq!(few().range(..0).len().unwrap(), 2);
+        assert_eq!(few().cut_times(7..).len().unwrap(), 2);
+        assert_eq!(db.get_history_range("few", 7..).unwrap().len(), 2);
+        assert_eq!(db.history("many").unwrap().range(19_999..).len().unwrap(), 2);
+        assert_eq!(db.scan("*").unwrap().range(7..).count().unwrap(), 2 + 19_994);
+        let frame = db.frame(["few", "many"]).unwrap();
+        assert_eq!(frame.clone().range(19_999..).timestamps().unwrap()[..], [19_999, i64::MAX]);
+        assert_eq!(frame.range(8..=8).timestamps().unwrap()[..], [8]);
+    }
+}

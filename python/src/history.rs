@@ -1,6 +1,6 @@
 //! Histories: what is asked of one key, and the ways it leaves.
 
-use std::ops::Range;
+use std::ops::Bound as End;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -45,6 +45,7 @@ pub(crate) struct Asked {
 #[derive(Clone, Copy)]
 enum Cut {
     Places(u64, u64),
+    /// The first and the last one, both included.
     Times(i64, i64),
 }
 
@@ -52,14 +53,14 @@ impl Cut {
     fn of(self, history: synadb::History) -> synadb::History {
         match self {
             Cut::Places(start, end) => history.cut_places(start..end),
-            Cut::Times(start, end) => history.cut_times(start..end),
+            Cut::Times(first, last) => history.cut_times(first..=last),
         }
     }
 }
 
 /// Times from `start` on, before `end`; without an end, also the last one there is.
-pub(crate) fn times(start: Option<i64>, end: Option<i64>) -> Range<i64> {
-    start.unwrap_or(i64::MIN)..end.unwrap_or(i64::MAX)
+pub(crate) fn times(start: Option<i64>, end: Option<i64>) -> (End<i64>, End<i64>) {
+    (start.map_or(End::Unbounded, End::Included), end.map_or(End::Unbounded, End::Excluded))
 }
 
 impl Asked {
@@ -262,7 +263,7 @@ impl History {
         Ok(Column::new("value", values, true))
     }
 
-    /// Whether both ends of a slice, those that there are, are moments.
+    /// The first and the last moment of a slice, if its ends, those that there are, are moments.
     fn slice_times(slice: &Bound<'_, PySlice>) -> PyResult<Option<(i64, i64)>> {
         let (start, stop) = (slice.getattr("start")?, slice.getattr("stop")?);
         let is_moment = |end: &Bound<'_, PyAny>| !end.is_none() && end.extract::<i64>().is_err();
@@ -277,7 +278,13 @@ impl History {
             false if is_moment(end) => stamp_of(end, false),
             false => Err(PyTypeError::new_err("a slice is of rows or of times, not of both")),
         };
-        Ok(Some((stamp(&start, i64::MIN)?, stamp(&stop, i64::MAX)?)))
+        let first = stamp(&start, i64::MIN)?;
+        let last = match stop.is_none() {
+            true => Some(i64::MAX),
+            false => stamp(&stop, i64::MAX)?.checked_sub(1),
+        };
+        // Before the first of all moments there is none.
+        Ok(Some(last.map_or((i64::MAX, i64::MIN), |last| (first, last))))
     }
 
     fn refuse_time_order(&self) -> PyResult<()> {

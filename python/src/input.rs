@@ -8,7 +8,7 @@ use arrow_array::types::{
     TimestampNanosecondType, TimestampSecondType,
 };
 use arrow_array::{
-    Array, ArrayRef, Float64Array, Int64Array, RecordBatch, RecordBatchReader,
+    Array, ArrayRef, Float64Array, Int64Array, RecordBatch, RecordBatchOptions,
     TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray,
     TimestampSecondArray,
 };
@@ -18,8 +18,9 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyCapsule, PyDict, PyString};
-use pyo3_arrow::PyRecordBatchReader;
-use pyo3_arrow::input::{AnyArray, AnyRecordBatch};
+use pyo3_arrow::ffi::ArrayReader;
+use pyo3_arrow::input::AnyArray;
+use pyo3_arrow::{PyArray, PyArrayReader};
 use synadb::{Atom, SynaDB, SynaError, WriteOptions};
 
 use crate::errors::Raise;
@@ -467,21 +468,52 @@ fn validated<'a>(arrays: impl IntoIterator<Item = &'a ArrayRef>) -> Result<(), A
     arrays.into_iter().try_for_each(|array| array.to_data().validate_full())
 }
 
-/// The batches of anything that has them.
-fn reader_of(data: &Bound<'_, PyAny>) -> PyResult<Box<dyn RecordBatchReader + Send>> {
+/// The batches of anything that has them, as arrays of structs.
+///
+/// Not as a reader of batches, which forgets which of the structs are null.
+fn reader_of(data: &Bound<'_, PyAny>) -> PyResult<Box<dyn ArrayReader + Send>> {
     let py = data.py();
-    if let Ok(capsule) = data.cast::<PyCapsule>() {
-        return PyRecordBatchReader::from_arrow_pycapsule(capsule)?.into_reader();
-    }
     let has = |name| data.hasattr(name);
-    if has(intern!(py, "__arrow_c_stream__"))? || has(intern!(py, "__arrow_c_array__"))? {
-        return data.extract::<AnyRecordBatch>()?.into_reader();
+    let reader = if let Ok(stream) = data.cast::<PyCapsule>() {
+        PyArrayReader::from_arrow_pycapsule(stream)?.into_reader()?
+    } else if let Ok((schema, array)) =
+        data.extract::<(Bound<'_, PyCapsule>, Bound<'_, PyCapsule>)>()
+    {
+        AnyArray::Array(PyArray::from_arrow_pycapsule(&schema, &array)?).into_reader()?
+    } else if has(intern!(py, "__arrow_c_stream__"))? || has(intern!(py, "__arrow_c_array__"))? {
+        data.extract::<AnyArray>()?.into_reader()?
+    } else {
+        let name = data.get_type().name()?;
+        return Err(PyTypeError::new_err(format!(
+            "{name} has neither __arrow_c_stream__ nor __arrow_c_array__: pass a table or frame of \
+             Polars, pandas, pyarrow or DuckDB, or use append_batch for arrays of one key"
+        )));
+    };
+    let field = reader.field();
+    if let DataType::Struct(_) = field.data_type() {
+        return Ok(reader);
     }
-    let name = data.get_type().name()?;
     Err(PyTypeError::new_err(format!(
-        "{name} has neither __arrow_c_stream__ nor __arrow_c_array__: pass a table or frame of Polars, \
-         pandas, pyarrow or DuckDB, or use append_batch for arrays of one key"
+        "these are values of type {}, not a table: use append_batch for arrays of one key",
+        field.data_type()
     )))
+}
+
+/// An array of structs as a batch, once it was checked.
+fn batch_of(array: &ArrayRef) -> Result<RecordBatch, ArrowError> {
+    validated([array])?;
+    let no_table = || ArrowError::CDataInterface("a batch that is no struct".to_owned());
+    let rows = array.as_struct_opt().ok_or_else(no_table)?;
+    if let Some(nulls) = rows.nulls()
+        && let Some(row) = (0..rows.len()).find(|row| nulls.is_null(*row))
+    {
+        return Err(ArrowError::InvalidArgumentError(format!(
+            "row {row} of a batch is null as a whole: filter such rows out"
+        )));
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+    let schema = Arc::new(Schema::new(rows.fields().clone()));
+    RecordBatch::try_new_with_options(schema, rows.columns().to_vec(), &options)
 }
 
 /// Writes everything that `data` brings.
@@ -498,7 +530,7 @@ pub(crate) fn write<'py>(
         py,
         move || {
             let batch = reader.next()?;
-            Some(batch.and_then(|batch| validated(batch.columns()).map(|()| batch)))
+            Some(batch.and_then(|batch| batch_of(&batch)))
         },
         interrupted,
         move |batches| match wide {

@@ -15,7 +15,11 @@ def to_polars(data: Any) -> Any:
 
 
 def to_pandas(data: Any) -> Any:
-    return import_module("pandas").DataFrame.from_arrow(data)
+    frame = import_module("pandas").DataFrame
+    if hasattr(frame, "from_arrow"):
+        return frame.from_arrow(data)
+    # Before pandas 3, which needs Python 3.11.
+    return to_pyarrow(data).to_pandas()
 
 
 def to_pyarrow(data: Any) -> Any:

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
 from html import escape
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import History
+    from . import Column, History
 
 _WIDTH, _HEIGHT = 320, 48
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def _moment(when: Any) -> str:
     return when.isoformat().replace("+00:00", "Z") if hasattr(when, "isoformat") else str(when)
 
 
+def _micros(stamps: Column) -> list[int]:
+    """Timestamps as numbers; without NumPy as far as Python's datetimes reach."""
+    try:
+        return [(when - _EPOCH) // timedelta(microseconds=1) for when in stamps.to_pylist()]
+    except OverflowError:
+        found: list[int] = stamps.to_numpy().astype("i8").tolist()
+        return found
+
+
 def _picture(history: History) -> str:
     """A small line of what numbers there are."""
     drawn = history.downsample(2 * _WIDTH)
-    stamps = drawn["timestamp"].to_numpy().astype("i8").tolist()
+    stamps = _micros(drawn["timestamp"])
     values = [float(value) for value in drawn["value"].to_pylist()]
     finite = [value for value in values if value - value == 0.0]
     if not finite:
@@ -51,7 +62,7 @@ def html(history: History) -> str:
     cells = "".join(f"<tr><th>{escape(a)}</th><td>{escape(b)}</td></tr>" for a, b in rows)
     try:
         picture = _picture(history) if stats.floats or stats.ints else ""
-    except ImportError:  # pictures are drawn with NumPy
+    except ImportError:  # years beyond 9999 are drawn with NumPy
         picture = ""
     return f"<div><b>{escape(history.key)}</b><table>{cells}</table>{picture}</div>"
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 #: More keys than this are scanned together and filtered.
 _KEYS_MAX = 256
 
+#: The range of timestamps.
+_STAMP_MIN, _STAMP_MAX = -(2**63), 2**63 - 1
+
 #: Functions of a row's own key whose truth can be found out from the key alone.
 _FUNCTIONS = ("IsIn", "IsBetween", "StartsWith", "EndsWith", "Contains", "Not", "IsNull", "IsNotNull")
 
@@ -34,6 +37,7 @@ _TYPES = {"Float64": "float", "Int64": "int", "Utf8": "text", "Binary": "bytes"}
 
 def frame_of(scan: Scan) -> Any:
     register_io_source = import_module("polars.io.plugins").register_io_source
+
     def read(
         with_columns: list[str] | None,
         predicate: Any,
@@ -101,7 +105,9 @@ def _narrowed(scan: Scan, predicate: Any) -> list[Scan]:
     polars = import_module("polars")
     parts = _conjunction(predicate)
     start, end = None, None
-    keys = polars.DataFrame({"key": scan.keys}, schema={"key": polars.String})
+    # Of the type that the rows have it in: as text, `cat.starts_with` would panic and a cast to integers
+    # that does not fail find nothing.
+    keys = polars.DataFrame({"key": scan.keys}, schema={"key": polars.Categorical})
     fewer = keys
     for tree in parts:
         low, high = _times(tree)
@@ -113,9 +119,11 @@ def _narrowed(scan: Scan, predicate: Any) -> list[Scan]:
             except polars.exceptions.PolarsError:
                 continue
     if start is not None or end is not None:
-        if start is not None and end is not None and end <= start:
-            # An empty range, which stays within 64 bits.
-            end = start
+        if start is not None and end is not None:
+            end = max(start, end)
+        # A bound in milliseconds, or the end behind the greatest moment, may lie beyond what can be stored.
+        start = None if start is None else max(_STAMP_MIN, min(start, _STAMP_MAX))
+        end = None if end is None or end > _STAMP_MAX else max(_STAMP_MIN, end)
         scan = scan.narrowed(start=start, end=end)
     if fewer.height == keys.height or fewer.height > _KEYS_MAX:
         return [scan]
@@ -167,13 +175,16 @@ def _concerns_key(tree: Any) -> bool:
 
 
 def _literal(tree: Any) -> int | None:
-    """A constant moment with a zone in microseconds, rounded down; None for anything else."""
+    """A constant moment of the column's zone in microseconds, rounded down; None for anything else.
+
+    Of another zone it is an error to most Polars, and to some not the same moment.
+    """
     try:
         value = tree["Literal"]["Scalar"]["Datetime"]
         micros, unit, zone = value
     except (KeyError, TypeError, ValueError):
         return None
-    if zone is None:
+    if zone not in ("UTC", {"inner": "UTC"}):
         return None
     return {
         "Microseconds": micros,

@@ -193,7 +193,7 @@ class SynaDB:
         """Writes rows of key, timestamp and value, from anything with an Arrow stream or array.
 
         That is frames and tables of Polars, pandas, pyarrow, relations of DuckDB, scans of this package, and
-        bare capsules. Each record batch is one commit, or all are one with `atomic=True` (at most
+        bare capsules (a stream, or a pair of a schema and an array). Each record batch is one commit, or all are one with `atomic=True` (at most
         `write_budget_bytes` are staged). A batch is checked as a whole before anything of it is written.
 
         Raises InvalidDataError, UnsupportedColumnError, WriteStoppedError (some batches were committed),
@@ -307,8 +307,9 @@ class SynaDB:
     ) -> Frame:
         """Many keys side by side on one axis of time: a row each moment, a column each key.
 
-        `keys` is a pattern, or the keys in the order of the columns. Rows are a step of `every` apart, or at
-        every timestamp that any of the keys has. A row sees of each key the point at or before it (`align`),
+        `keys` is a pattern, or the keys in the order of the columns. Rows are a step of `every` apart, from
+        `start` to before `end` or, where one of these is left out, as far as there are points; or at every
+        timestamp that any of the keys has. A row sees of each key the point at or before it (`align`),
         not further away than `tolerance`; where it sees none, or a null, `fill` stands: null, the "last" value
         above, or a number. Raises KeyNotFoundError, InvalidKeyError for a key named twice, TooLargeError.
         """

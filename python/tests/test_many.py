@@ -190,6 +190,11 @@ def test_frame(any_db):
     assert union.keys == ["temp", "wind"] and union.read()["temp"].to_pylist() == [39, -1, 38.5, 38, -1]
     nearest = any_db.frame(["wind"], every=timedelta(minutes=10), align="nearest", start=0, end=at(600))
     assert nearest.read()["wind"].to_pylist() == [12]
+    # From then on, or until then: the open end is where the points end.
+    rows = any_db.frame(["temp"], every="10m", start=at(300)).read()
+    assert rows["timestamp"].to_pylist() == [at(300), at(900), at(1500)]
+    assert rows["temp"].to_pylist() == [39, 38.5, 38]
+    assert any_db.frame(["temp"], every="10m", end=at(900)).read()["temp"].to_pylist() == [39, 38.5]
     forward = any_db.frame(["wind"], every="10m", align="forward").read()["wind"].to_pylist()
     assert forward[0] == 12
     assert any_db.snapshot().frame(["temp"]).to_numpy().shape == (3, 1)

@@ -58,6 +58,7 @@ SOURCES = {
     "bare stream": lambda: Stream(LONG),
     "bare array": lambda: Array(LONG.to_batches()[0]),
     "capsule": lambda: LONG.__arrow_c_stream__(),
+    "capsules": lambda: LONG.to_batches()[0].__arrow_c_array__(),
 }
 
 
@@ -178,10 +179,30 @@ def test_arrays_are_checked_as_they_come_in(db):
     assert len(db) == 0
 
 
+@pytest.mark.parametrize("wrap", [lambda rows: pa.chunked_array([rows]), Array, Stream], ids=str)
+def test_rows_that_are_null_as_a_whole_are_refused(db, wrap):
+    """Once, what lay under such a row of a stream was written as if it were there."""
+    columns = [column.combine_chunks() for column in LONG.columns]
+    mask = pa.array([False, True, False])
+    rows = pa.StructArray.from_arrays(columns, names=LONG.column_names, mask=mask)
+    data = wrap(pa.chunked_array([rows]) if wrap is Stream else rows)
+    with pytest.raises(synadb.ArrowError, match="row 1 .* null"):
+        db.write(data)
+    assert len(db) == 0
+    assert db.write(wrap(pa.chunked_array([rows[2:]]) if wrap is Stream else rows[2:])).points == 1
+
+
 @pytest.mark.parametrize("data", [1, None, "text", [LONG], {"key": ["a"]}, np.arange(3.0)])
 def test_what_is_no_table(db, data):
     with pytest.raises(TypeError, match="__arrow_c_stream__"):
         db.write(data)
+
+
+@pytest.mark.parametrize("data", [pa.array([1]), pa.chunked_array([["a"]]), pl.Series([1.5])], ids=str)
+def test_a_column_is_no_table(db, data):
+    with pytest.raises((TypeError, ValueError)) as raised:
+        db.write(data)
+    assert "append_batch" in str(raised.value)
 
 
 def test_floor(db):

@@ -1,5 +1,6 @@
 //! `syna frame`: several keys side by side, aligned on time.
 
+use std::ops::Bound;
 use std::path::PathBuf;
 
 use arrow_array::cast::AsArray;
@@ -75,7 +76,10 @@ pub(crate) fn run(args: &Args, streams: &mut Streams<'_>) -> Result<(), CliError
     }
     let mut frame = snapshot.frame(&keys)?.align(args.align).fill(args.fill);
     if since.is_some() || until.is_some() {
-        frame = frame.range(since.unwrap_or(i64::MIN)..until.unwrap_or(i64::MAX));
+        frame = frame.range((
+            Bound::Included(since.unwrap_or(i64::MIN)),
+            until.map_or(Bound::Unbounded, Bound::Excluded),
+        ));
     }
     if let Some(every) = args.every {
         frame = frame.every(every);

@@ -86,8 +86,8 @@ pub(crate) fn visit_points(
     visit: &mut dyn FnMut(Point) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
     let len = require_key(snapshot, key)?;
-    // The store skips what lies outside a time range. Its range ends before its last instant, so
-    // only a range with an end can say what an open one means.
+    // The store skips what lies outside a time range, and gives what lies inside in one piece: what
+    // is open at its end is read in pages.
     if let (RowSelection::All, Some(until)) = (rows, times.until) {
         let since = times.since.unwrap_or(i64::MIN);
         if since >= until {

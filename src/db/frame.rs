@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::ops::Range;
+use std::ops::RangeBounds;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use crate::materialize::cache::Column;
 use crate::materialize::schema::{ValueType, arrow_error, timestamp_type};
 use crate::materialize::{AsType, OnMismatch, Order, Tensor, each, timestamp_array};
 use crate::query::{Align, CELLS_MAX, Every, Fill, Grid, UnionOfTimes, carry_last, rows_seen};
+use crate::times::Times;
 
 use super::SynaDB;
 use super::core::Pinned;
@@ -96,7 +97,7 @@ pub struct Frame {
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq)]
 struct Asked {
-    times: Option<Range<i64>>,
+    times: Option<Times>,
     every: Option<Every>,
     align: Align,
     tolerance: Option<Duration>,
@@ -197,14 +198,15 @@ impl Frame {
     /// Only rows with times in `[start, end)`, microseconds since 1970-01-01 UTC. What they see may
     /// lie outside. With [`every`](Frame::every) the first row is at `start`. The last call counts.
     #[must_use]
-    pub fn range(self, timestamps: Range<i64>) -> Self {
-        self.ask(|asked| asked.times = Some(timestamps))
+    pub fn range(self, timestamps: impl RangeBounds<i64>) -> Self {
+        self.ask(|asked| asked.times = Some(Times::of(&timestamps)))
     }
 
     /// Rows a fixed step apart, instead of at the times of the points. With a
     /// [`range`](Frame::range) they are `start`, `start + every`, and so on below `end`; without
     /// one the multiples of the step, counted from 1970-01-01 UTC, from the last one at or before
-    /// the first point of any key to the first one at or after the last.
+    /// the first point of any key to the first one at or after the last. A range that is open on one
+    /// side, or begins with the first of all timestamps, begins or ends there as if there were none.
     #[must_use]
     pub fn every(self, every: Every) -> Self {
         self.ask(|asked| asked.every = Some(every))
@@ -340,16 +342,11 @@ impl Frame {
     /// The points of a key that rows can see.
     fn points_seen(&self, key: &History, as_type: AsType) -> Result<History> {
         let points = self.points(key, as_type);
-        let Some(times) = &self.asked.times else { return Ok(points) };
+        let Some(times) = self.asked.times else { return Ok(points) };
         let (before, after) = points.neighbours(times)?;
-        let start = before.filter(|_| self.asked.align.looks_back()).unwrap_or(times.start);
-        let after = after.filter(|_| self.asked.align.looks_ahead());
-        Ok(match after.map(|stamp| stamp.checked_add(1)) {
-            // No range includes the last of all timestamps.
-            Some(None) => points,
-            Some(Some(end)) => points.range(start..end),
-            None => points.range(start..times.end),
-        })
+        let start = before.filter(|_| self.asked.align.looks_back()).unwrap_or(times.first);
+        let last = after.filter(|_| self.asked.align.looks_ahead()).unwrap_or(times.last);
+        Ok(points.range(start..=last))
     }
 
     fn schema_as(&self, as_type: AsType) -> Result<SchemaRef> {
@@ -392,9 +389,9 @@ impl Frame {
     /// The times of the rows, rising.
     fn times(&self, as_type: AsType) -> Result<Vec<i64>> {
         let Some(every) = self.asked.every else { return self.union_of_times(as_type) };
-        let grid = match &self.asked.times {
-            Some(times) => Grid::within(times, every),
-            None => {
+        let grid = match self.asked.times {
+            Some(times) if !times.is_open() => Grid::within(times, every),
+            asked => {
                 let mut extent: Option<(i64, i64)> = None;
                 for key in &self.keys {
                     let own = self.points(key, as_type).extent()?;
@@ -404,7 +401,8 @@ impl Frame {
                     };
                 }
                 let Some((min, max)) = extent else { return Ok(Vec::new()) };
-                Grid::around(min, max, every)
+                let around = Grid::around(min, max, every);
+                asked.map_or(around, |times| around.open_side_of(times, max, every))
             }
         };
         self.check_size(grid.rows)?;
@@ -415,8 +413,8 @@ impl Frame {
         let mut union = UnionOfTimes::default();
         for key in &self.keys {
             let mut points = self.points(key, as_type);
-            if let Some(times) = &self.asked.times {
-                points = points.range(times.clone());
+            if let Some(times) = self.asked.times {
+                points = points.range(times.first..=times.last);
             }
             union.add(&points.timestamps()?)?;
         }

@@ -1,7 +1,7 @@
 //! One key's history as of a commit: what is asked of it, and the batches it leaves in.
 
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Range, RangeBounds};
 use std::sync::{Arc, OnceLock};
 
 use arrow_array::cast::AsArray;
@@ -21,6 +21,7 @@ use crate::materialize::{
     pieces, plan_batches, push_rows, time_order,
 };
 use crate::query::{self, Aggregate, Downsample, Every, HistoryStats};
+use crate::times::Times;
 
 use super::SynaDB;
 use super::core::Pinned;
@@ -75,7 +76,7 @@ pub struct History {
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq)]
 struct Asked {
-    times: Option<Range<i64>>,
+    times: Option<Times>,
     /// Places in the history, from 0 at the oldest live point.
     rows: Range<u64>,
     last: u64,
@@ -93,7 +94,7 @@ enum Cut {
     /// Of those at these places, from 0 at the first one left.
     Places(Range<u64>),
     /// Of those with timestamps in this range.
-    Times(Range<i64>),
+    Times(Times),
 }
 
 impl Asked {
@@ -138,7 +139,7 @@ impl Pinned {
         &self,
         reader: &KeyReader,
         slot: &KeySlot,
-        times: Option<&Range<i64>>,
+        times: Option<Times>,
     ) -> Result<Vec<Part>> {
         let mut view = slot.view(self.commit_end(), |version| version.live_from..version.rows);
         if let Some(times) = times {
@@ -197,11 +198,11 @@ impl History {
 
 /// Narrowing.
 impl History {
-    /// Only points with timestamps in `[start, end)`, microseconds since 1970-01-01 UTC. Chunks
-    /// and blocks whose times lie outside are not read. The last call counts.
+    /// Only points with timestamps in `[start, end)`, microseconds since 1970-01-01 UTC; `start..` has
+    /// the last of all timestamps, too. Chunks and blocks whose times lie outside are not read. The last call counts.
     #[must_use]
-    pub fn range(self, timestamps: Range<i64>) -> Self {
-        self.ask(|asked| asked.times = Some(timestamps))
+    pub fn range(self, timestamps: impl RangeBounds<i64>) -> Self {
+        self.ask(|asked| asked.times = Some(Times::of(&timestamps)))
     }
 
     /// Only points at these places of the live history, counted in append order from 0 at the
@@ -227,8 +228,8 @@ impl History {
     /// Of all that is left by what was asked before, also by other cuts, only the points with
     /// timestamps in `[start, end)`.
     #[must_use]
-    pub fn cut_times(self, timestamps: Range<i64>) -> Self {
-        self.ask(|asked| asked.cuts.push(Cut::Times(timestamps)))
+    pub fn cut_times(self, timestamps: impl RangeBounds<i64>) -> Self {
+        self.ask(|asked| asked.cuts.push(Cut::Times(Times::of(&timestamps))))
     }
 
     /// Values of this type. Default [`AsType::Natural`].
@@ -687,7 +688,7 @@ impl History {
         let (start, end) = (row(asked.rows.start), row(asked.rows.end));
         let mut rows = Vec::new();
         push_rows(&mut rows, start..end.max(start))?;
-        if let Some(times) = &asked.times {
+        if let Some(times) = asked.times {
             rows = reader.rows_in_time(&parts, &rows, times)?;
         }
         if asked.on_mismatch == OnMismatch::Skip && !values.takes(&kinds) {
@@ -697,7 +698,7 @@ impl History {
         for cut in &asked.cuts {
             rows = match cut {
                 Cut::Places(places) => rows_at(&rows, places)?,
-                Cut::Times(times) => reader.rows_in_time(&parts, &rows, times)?,
+                Cut::Times(times) => reader.rows_in_time(&parts, &rows, *times)?,
             };
         }
         Ok(Selected { parts, values, rows })
@@ -750,7 +751,7 @@ impl History {
 
     /// The greatest timestamp of what is asked for before some times, and the least one after
     /// them.
-    pub(super) fn neighbours(&self, times: &Range<i64>) -> Result<(Option<i64>, Option<i64>)> {
+    pub(super) fn neighbours(&self, times: Times) -> Result<(Option<i64>, Option<i64>)> {
         let selected = self.selected()?;
         self.reader.neighbours(&pieces(&selected.parts, &selected.rows), times)
     }

@@ -21,7 +21,7 @@ mod values;
 mod write;
 
 use std::borrow::Cow;
-use std::ops::Range;
+use std::ops::{Range, RangeBounds};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -36,6 +36,7 @@ use crate::log::create::now;
 use crate::log::recovery::RecoveryReport;
 use crate::materialize::Tensor;
 use crate::storage::{FileIdentity, FileStorage, MemoryStorage, Storage};
+use crate::times::Times;
 
 pub use batch::Batch;
 pub use follow::{Appended, Change, Cursor, FollowFrom, FollowedCommit, Follower};
@@ -623,8 +624,12 @@ impl SynaDB {
     /// # Errors
     ///
     /// As [`SynaDB::get_history`].
-    pub fn get_history_range(&self, key: &str, timestamps: Range<i64>) -> Result<Vec<Point>> {
-        self.reading()?.pinned().view().get_history_range(key, timestamps)
+    pub fn get_history_range(
+        &self,
+        key: &str,
+        timestamps: impl RangeBounds<i64>,
+    ) -> Result<Vec<Point>> {
+        self.reading()?.pinned().view().get_history_range(key, Times::of(&timestamps))
     }
 
     /// The doubles among the live points of a key, in append order; other kinds are left out.

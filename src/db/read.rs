@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::atom::{Atom, AtomKind, Point};
 use crate::error::{Result, SynaError};
 use crate::index::{Glob, HistoryView, KeySlot, Latest, point_of_latest};
+use crate::times::Times;
 
 use super::core::{Generation, Pinned};
 
@@ -113,8 +114,8 @@ impl View<'_> {
         view.read(&self.generation.log, key)
     }
 
-    pub(crate) fn get_history_range(&self, key: &str, times: Range<i64>) -> Result<Vec<Point>> {
-        self.history(key)?.read_range(&self.generation.log, key, &times)
+    pub(crate) fn get_history_range(&self, key: &str, times: Times) -> Result<Vec<Point>> {
+        self.history(key)?.read_range(&self.generation.log, key, times)
     }
 
     pub(crate) fn get_history_floats(&self, key: &str) -> Result<Vec<f64>> {

@@ -1,6 +1,6 @@
 //! A view of one commit.
 
-use std::ops::Range;
+use std::ops::{Range, RangeBounds};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -9,6 +9,7 @@ use crate::atom::{Atom, AtomKind, Point};
 use crate::error::Result;
 use crate::index::Glob;
 use crate::materialize::Tensor;
+use crate::times::Times;
 
 use super::SynaDB;
 use super::core::Pinned;
@@ -243,8 +244,12 @@ impl Snapshot {
     /// # Errors
     ///
     /// As [`SynaDB::get_history`].
-    pub fn get_history_range(&self, key: &str, timestamps: Range<i64>) -> Result<Vec<Point>> {
-        self.view()?.get_history_range(key, timestamps)
+    pub fn get_history_range(
+        &self,
+        key: &str,
+        timestamps: impl RangeBounds<i64>,
+    ) -> Result<Vec<Point>> {
+        self.view()?.get_history_range(key, Times::of(&timestamps))
     }
 
     /// The doubles among the points, as [`SynaDB::get_history_floats`].

@@ -9,6 +9,7 @@ use crate::error::{Result, SynaError};
 use crate::format::chunk::BlockRecord;
 use crate::format::value;
 use crate::log::LogFile;
+use crate::times::Times;
 
 use super::Index;
 use super::chunk::{LoadedChunk, read_large_put};
@@ -214,10 +215,8 @@ impl HistoryView {
 
     /// Leaves out stretches in the log none of whose timestamps lies in `times`: a view that is
     /// made into parts need not have all of its rows.
-    pub(crate) fn cut_times(&mut self, times: &Range<i64>) {
-        self.segments.retain(|segment| {
-            segment.timestamp_max >= times.start && segment.timestamp_min < times.end
-        });
+    pub(crate) fn cut_times(&mut self, times: Times) {
+        self.segments.retain(|segment| times.overlap(segment.timestamp_min, segment.timestamp_max));
     }
 
     /// The rows by where they lie, oldest first; the headers of their chunks are read.
@@ -267,20 +266,15 @@ impl HistoryView {
         Ok(points)
     }
 
-    /// The points whose timestamps lie in `timestamps`, in append order. Only blocks whose times
+    /// The points whose timestamps are among `times`, in append order. Only blocks whose times
     /// overlap with these are read.
-    pub(crate) fn read_range(
-        &self,
-        log: &LogFile,
-        key: &str,
-        timestamps: &Range<i64>,
-    ) -> Result<Vec<Point>> {
+    pub(crate) fn read_range(&self, log: &LogFile, key: &str, times: Times) -> Result<Vec<Point>> {
         let mut points = Vec::new();
-        let overlaps = |min: i64, max: i64| max >= timestamps.start && min < timestamps.end;
+        let overlaps = |min: i64, max: i64| times.overlap(min, max);
         let of_segment = |segment: &Segment| overlaps(segment.timestamp_min, segment.timestamp_max);
         self.for_each_where(log, key, of_segment, overlaps, |batch, rows| {
             for row in rows {
-                if batch.timestamps().get(row).is_some_and(|t| timestamps.contains(t)) {
+                if batch.timestamps().get(row).is_some_and(|t| times.contain(*t)) {
                     points.push(batch.point(row));
                 }
             }

@@ -11,6 +11,7 @@ use crate::column::{Points, ZoneMap};
 use crate::error::{Result, SynaError};
 use crate::format::column::ColumnRole;
 use crate::index::{LoadedChunk, Part, Place};
+use crate::times::Times;
 
 use super::cache::{Column, Kinds};
 use super::columns::{KeyReader, blocks_of};
@@ -107,7 +108,7 @@ impl KeyReader {
         &self,
         parts: &[Part],
         rows: &[Range<u64>],
-        times: &Range<i64>,
+        times: Times,
     ) -> Result<Vec<Range<u64>>> {
         let mut found = Vec::new();
         for Piece { part, rows } in pieces(parts, rows) {
@@ -119,19 +120,19 @@ impl KeyReader {
             let (blocks, _) = blocks_of(chunk, &Self::in_chunk(part.first_row, &rows));
             for block in chunk.header().blocks.get(blocks).unwrap_or_default() {
                 let (min, max) = (block.zone.timestamp_min, block.zone.timestamp_max);
-                if max < times.start || min >= times.end {
+                if !times.overlap(min, max) {
                     continue;
                 }
                 let first = part.first_row + u64::from(block.first_row);
                 let of_block = overlap(&rows, &(first..first + u64::from(block.rows)));
-                if times.start <= min && max < times.end {
+                if times.cover(min, max) {
                     push_rows(&mut found, of_block)?;
                     continue;
                 }
                 let stamps = self.timestamps(part, &of_block)?;
                 if block.sorted {
-                    let from = stamps.partition_point(|t| *t < times.start) as u64;
-                    let to = stamps.partition_point(|t| *t < times.end) as u64;
+                    let from = stamps.partition_point(|t| *t < times.first) as u64;
+                    let to = stamps.partition_point(|t| *t <= times.last) as u64;
                     push_rows(&mut found, of_block.start + from..of_block.start + to.max(from))?;
                 } else {
                     push_matching(&mut found, &stamps, of_block.start, times)?;
@@ -235,17 +236,15 @@ impl KeyReader {
     pub(crate) fn neighbours(
         &self,
         pieces: &[Piece<'_>],
-        times: &Range<i64>,
+        times: Times,
     ) -> Result<(Option<i64>, Option<i64>)> {
         let (mut before, mut after): (Option<i64>, Option<i64>) = (None, None);
-        let is_known = |min: i64, max: i64| {
-            max < times.start || min >= times.end || (min >= times.start && max < times.end)
-        };
+        let is_known = |min: i64, max: i64| !times.overlap(min, max) || times.cover(min, max);
         self.offer_times(pieces, is_known, |stamp| {
-            if stamp < times.start {
+            if stamp < times.first {
                 before = before.max(Some(stamp));
             }
-            if stamp >= times.end {
+            if stamp > times.last {
                 after = Some(after.map_or(stamp, |after| after.min(stamp)));
             }
         })?;
@@ -312,9 +311,9 @@ fn push_matching(
     found: &mut Vec<Range<u64>>,
     stamps: &[i64],
     first_row: u64,
-    times: &Range<i64>,
+    times: Times,
 ) -> Result<()> {
-    let matching = (first_row..).zip(stamps).filter(|(_, stamp)| times.contains(stamp));
+    let matching = (first_row..).zip(stamps).filter(|(_, stamp)| times.contain(**stamp));
     for (row, _) in matching {
         push_rows(found, row..row + 1)?;
     }

@@ -3,9 +3,8 @@
 //! Nothing here knows of keys or values. Timestamps come in order, those of points with equal ones
 //! in append order, and every function goes through them once.
 
-use std::ops::Range;
-
 use crate::error::{Result, SynaError};
+use crate::times::Times;
 
 use super::Every;
 
@@ -204,10 +203,11 @@ pub(crate) struct Grid {
 
 impl Grid {
     /// `start`, `start + every`, and so on, as far as they are below `end`.
-    pub(crate) fn within(times: &Range<i64>, every: Every) -> Grid {
-        let span = u64::try_from(i128::from(times.end) - i128::from(times.start)).unwrap_or(0);
+    pub(crate) fn within(times: Times, every: Every) -> Grid {
+        let end = i128::from(times.last) + 1;
+        let span = u64::try_from(end - i128::from(times.first)).unwrap_or(0);
         let rows = span.div_ceil(every.micros().unsigned_abs());
-        Grid { first: times.start, step: every.micros(), rows }
+        Grid { first: times.first, step: every.micros(), rows }
     }
 
     /// The multiples of `every` from the last one at or before `min` to the first one at or after
@@ -227,6 +227,16 @@ impl Grid {
             Ok(first) => Grid { first, step: every.micros(), rows },
             Err(_) => Grid { first: 0, step: every.micros(), rows: 0 },
         }
+    }
+
+    /// The times of a range that is open on a side, where this grid, which lies around points the last
+    /// of which is at `max`, stands in for what the range leaves open.
+    pub(crate) fn open_side_of(self, times: Times, max: i64, every: Every) -> Grid {
+        let first = if times.first == i64::MIN { self.first } else { times.first };
+        // The last time is the first one at or after the last point.
+        let to_last = max.saturating_add(every.micros() - 1);
+        let last = if times.last == i64::MAX { to_last } else { times.last };
+        Grid::within(Times { first, last }, every)
     }
 
     /// The times.
@@ -323,14 +333,30 @@ mod tests {
     }
 
     #[test]
+    fn ranges_that_are_open_end_with_the_points() {
+        // Points from 12 to 27.
+        let times = |times: Times, step| {
+            let around = Grid::around(12, 27, every(step));
+            around.open_side_of(times, 27, every(step)).times().unwrap()
+        };
+        assert_eq!(times(Times::of(&(3..)), 10), [3, 13, 23, 33]);
+        assert_eq!(times(Times::of(&(7..)), 10), [7, 17, 27]);
+        assert_eq!(times(Times::of(&(..25)), 10), [10, 20]);
+        assert_eq!(times(Times::of(&(..)), 10), [10, 20, 30]);
+        assert!(times(Times::of(&(100..)), 10).is_empty());
+        assert!(times(Times::of(&(..5)), 10).is_empty());
+    }
+
+    #[test]
     fn grids_have_their_start_and_not_their_end() {
-        let times = |from, to, step| Grid::within(&(from..to), every(step)).times().unwrap();
+        let times =
+            |from, to, step| Grid::within(Times::of(&(from..to)), every(step)).times().unwrap();
         assert_eq!(times(5, 15, 5), [5, 10]);
         assert_eq!(times(5, 16, 5), [5, 10, 15]);
         assert!(times(5, 5, 5).is_empty());
         assert!(times(6, 5, 5).is_empty());
         assert_eq!(times(i64::MAX - 1, i64::MAX, 5), [i64::MAX - 1]);
-        let all = Grid::within(&(i64::MIN..i64::MAX), every(1));
+        let all = Grid::within(Times::of(&(i64::MIN..i64::MAX)), every(1));
         assert_eq!(all.rows, u64::MAX);
         assert!(matches!(all.times(), Err(SynaError::OutOfMemory { .. })));
     }

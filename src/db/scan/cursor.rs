@@ -85,7 +85,7 @@ impl KeyRows {
         }
         let reader = scan.reader(self.place, self.id);
         let parts = match scan.slot(self.place) {
-            Some((_, slot)) => scan.pinned.parts(&reader, slot, scan.asked.times.as_ref())?,
+            Some((_, slot)) => scan.pinned.parts(&reader, slot, scan.asked.times)?,
             None => Vec::new(),
         };
         Ok(Arc::clone(self.lies.insert(Arc::new(Lies { reader, parts }))))
@@ -157,7 +157,7 @@ impl Scan {
             let version = slot.version_at(self.pinned.commit_end());
             let live = version.live_from..version.rows;
             let mut key = KeyRows { place, id, rows: vec![live.clone()], sorts: false, lies: None };
-            if let Some(times) = &self.asked.times {
+            if let Some(times) = self.asked.times {
                 let lies = key.lies(self)?;
                 key.rows = lies.reader.rows_in_time(&lies.parts, &key.rows, times)?;
             }

@@ -6,7 +6,7 @@ mod latest;
 mod stream;
 
 use std::fmt;
-use std::ops::Range;
+use std::ops::RangeBounds;
 use std::sync::{Arc, OnceLock};
 
 use arrow_array::cast::AsArray;
@@ -21,6 +21,7 @@ use crate::materialize::schema::{ValueType, key_type, timestamp_type};
 use crate::materialize::{
     AsType, BATCH_BYTES, BATCH_ROWS, Costs, Explain, KeyReader, Kinds, OnMismatch, Order, each,
 };
+use crate::times::Times;
 
 use super::SynaDB;
 use super::core::Pinned;
@@ -80,7 +81,7 @@ struct Keys {
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq)]
 struct Asked {
-    times: Option<Range<i64>>,
+    times: Option<Times>,
     as_type: AsType,
     on_mismatch: OnMismatch,
     order: Order,
@@ -194,8 +195,8 @@ impl Scan {
     /// Only points with timestamps in `[start, end)`, microseconds since 1970-01-01 UTC. Chunks
     /// and blocks whose times lie outside are not read. The last call counts.
     #[must_use]
-    pub fn range(self, timestamps: Range<i64>) -> Self {
-        self.ask(|asked| asked.times = Some(timestamps))
+    pub fn range(self, timestamps: impl RangeBounds<i64>) -> Self {
+        self.ask(|asked| asked.times = Some(Times::of(&timestamps)))
     }
 
     /// Only these columns. They leave in the order key, timestamp, value, each once, whatever
