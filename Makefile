@@ -17,7 +17,8 @@ FEATURES ?= synadb/cli
 FUZZ_SECONDS ?= 600
 
 .PHONY: help demo test check fmt clippy doc bench bars crash-long sigkill-long bit-flips canaries \
-	alive loom fuzz deny tools header install python python-test python-torch wheel
+	alive loom fuzz deny tools header install nanoarrow pyarrow clients threads-long python python-test \
+	python-torch wheel
 
 help:
 	@echo "make demo          import real weather data, show it, survive a kill"
@@ -35,6 +36,9 @@ help:
 	@echo "make deny          licences, duplicates, sources, known advisories"
 	@echo "make header        include/synadb.h from the sources of capi/"
 	@echo "make install       the C library and its headers, PREFIX=/usr/local DESTDIR="
+	@echo "make threads-long  64 threads on every function of the C library, under a sanitizer, SECONDS=600"
+	@echo "make nanoarrow     the C sources of nanoarrow, for tests and examples, into .tools/"
+	@echo "make pyarrow       Arrow C++ as pyarrow brings it, for tests and examples, into .venv/"
 	@echo "make tools         cargo-deny and cbindgen, into .tools/"
 	@echo "make python        the Python package with all that its tests need, into .venv/"
 	@echo "make python-test   the tests of the Python package (part of make test)"
@@ -52,7 +56,7 @@ demo: python
 test: rust-test python-test python-torch
 
 .PHONY: rust-test
-rust-test:
+rust-test: clients
 	$(CARGO) test --workspace --exclude synadb-python --features "$(FEATURES)"
 
 check: fmt clippy doc
@@ -157,6 +161,16 @@ $(VENV)/.consumers-installed: $(VENV)/.tools-installed python/requirements/consu
 		-r python/requirements/consumers.txt
 	touch $@
 
+# What C and C++ programs are tested with, besides the library.
+NANOARROW := $(TOOLS)/nanoarrow
+nanoarrow: $(NANOARROW)/.fetched
+pyarrow: $(VENV)/.consumers-installed
+clients: nanoarrow pyarrow
+
+$(NANOARROW)/.fetched: $(VENV)/.tools-installed capi/tests/nanoarrow.txt capi/tests/nanoarrow.sh
+	sh capi/tests/nanoarrow.sh $(VENV)/bin/python $(NANOARROW)
+	touch $@
+
 # One wheel for CPython 3.10 and later. What is built is what is tested and shipped.
 $(WHEELS)/.built: $(VENV)/.tools-installed $(PYTHON_SOURCES)
 	rm -rf $(WHEELS) && mkdir -p $(WHEELS)
@@ -172,6 +186,11 @@ $(VENV)/.synadb-installed: $(WHEELS)/.built $(VENV)/.consumers-installed
 	touch $@
 
 python: $(VENV)/.synadb-installed
+
+# The bars of the C library count what its clients' tests find.
+ifeq ($(ISSUE),3)
+bars: clients
+endif
 
 # The bars of the package measure the wheel that is installed here.
 ifeq ($(ISSUE),4)
