@@ -36,7 +36,7 @@ help:
 	@echo "make deny          licences, duplicates, sources, known advisories"
 	@echo "make header        include/synadb.h from the sources of capi/"
 	@echo "make install       the C library and its headers, PREFIX=/usr/local DESTDIR="
-	@echo "make threads-long  64 threads on every function of the C library, under a sanitizer, SECONDS=600"
+	@echo "make threads-long  64 threads on every function of the C library, THREAD_SECONDS=600, twice"
 	@echo "make nanoarrow     the C sources of nanoarrow, for tests and examples, into .tools/"
 	@echo "make pyarrow       Arrow C++ as pyarrow brings it, for tests and examples, into .venv/"
 	@echo "make tools         cargo-deny and cbindgen, into .tools/"
@@ -89,6 +89,14 @@ bit-flips:
 
 canaries:
 	CARGO="$(CARGO)" bash tests/canaries.sh
+
+# How long the threads call, in seconds; a part of `make test` for 20, and under each tool for 10.
+THREAD_SECONDS ?= 600
+threads-long:
+	SYNADB_THREAD_SECONDS=$(THREAD_SECONDS) $(CARGO) test --package synadb-capi --test c_programs -- \
+		--nocapture sixty_four
+	SYNADB_THREAD_SECONDS=$(THREAD_SECONDS) SYNADB_PROGRAM=tests/c/threads.c $(CARGO) test \
+		--package synadb-capi --test c_programs -- --nocapture nothing_is_found_by_the_sanitizers
 
 alive:
 	CARGO="$(CARGO)" bash tests/alive.sh

@@ -1,7 +1,8 @@
 /* Sixty-four threads call every function at once, on databases that others open, close, rewrite and delete from
  * meanwhile. Nothing may crash, hang, or answer with what it may not; and what must hold whatever others do is
  * checked: what a thread appended alone it finds again, also over closes of everybody; a batch is whole; a
- * snapshot does not change; the last error is the thread's own; what one thread was handed another frees.
+ * snapshot does not change; a handle leads to what it was opened on; the last error is the thread's own; what
+ * one thread was handed another frees.
  *
  * SYNADB_THREAD_SECONDS says how long it takes. At the end it prints how often the functions were called; one that
  * never succeeded is an error, so that none is left out unnoticed. */
@@ -212,6 +213,29 @@ static void snapshots_stay(struct thread* t) {
     CHECK_IS(syna_snapshot_release(snapshot), SYNA_SUCCESS);
 }
 
+/* Handles are taken and given back by all at once: each leads to the key it was opened on, until it is closed. */
+static void handles_are_ones_own(struct thread* t) {
+    struct syna_db* db;
+    struct syna_series* series[4];
+    char key[4][48];
+    int64_t value;
+    CHECK_IS(syna_db_open(t->own, &os_options, &db), SYNA_SUCCESS);
+    for (int round = 0; round < 25; round++) {
+        for (int i = 0; i < 4; i++) {
+            snprintf(key[i], sizeof key[i], "%s/%d", t->key, i);
+            CHECK_IS(syna_series_open(db, key[i], strlen(key[i]), &series[i]), SYNA_SUCCESS);
+            if (!round) CHECK(syna_series_put_int(series[i], NULL, t->number * 4 + i) > 0);
+        }
+        for (int i = 0; i < 4; i++) {
+            CHECK_IS(syna_series_get_int(series[i], &value), SYNA_SUCCESS);
+            CHECK(value == t->number * 4 + i);
+            CHECK_IS(syna_series_close(series[i]), SYNA_SUCCESS);
+            CHECK(syna_series_get_int(series[i], &value) == SYNA_ERR_CLOSED);
+        }
+    }
+    CHECK_IS(syna_db_close(db), SYNA_SUCCESS);
+}
+
 /* The last error, and its message, are of this thread's call. */
 static void errors_are_the_threads_own(struct thread* t) {
     double real;
@@ -259,6 +283,7 @@ static void* work(void* thread) {
         case 2: snapshots_stay(t); break;
         case 3: errors_are_the_threads_own(t); break;
         case 4: others_free(t); break;
+        case 5: handles_are_ones_own(t); break;
         default: break;
         }
         /* One after the other first, so that none is left out, and then any. */

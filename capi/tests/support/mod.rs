@@ -69,7 +69,7 @@ pub fn run(command: &mut Command) -> Output {
 }
 
 /// The end of a long text, where the reason is.
-fn tail(text: &str) -> &str {
+pub fn tail(text: &str) -> &str {
     let from = text.len().saturating_sub(6000);
     text.get((from..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(from)..)
         .unwrap_or(text)
