@@ -17,7 +17,8 @@ FEATURES ?= synadb/cli
 FUZZ_SECONDS ?= 600
 
 .PHONY: help demo test check fmt clippy doc bench bars crash-long sigkill-long bit-flips canaries \
-	alive loom fuzz deny tools header install python python-test python-torch python-versions wheel sdist
+	alive loom fuzz deny tools header install nanoarrow pyarrow clients threads-long python python-test \
+	python-torch python-versions wheel sdist
 
 help:
 	@echo "make demo          import real weather data, show it, survive a kill"
@@ -35,6 +36,9 @@ help:
 	@echo "make deny          licences, duplicates, sources, known advisories"
 	@echo "make header        include/synadb.h from the sources of capi/"
 	@echo "make install       the C library and its headers, PREFIX=/usr/local DESTDIR="
+	@echo "make threads-long  64 threads on every function of the C library, THREAD_SECONDS=600, twice"
+	@echo "make nanoarrow     the C sources of nanoarrow, for tests and examples, into .tools/"
+	@echo "make pyarrow       Arrow C++ as pyarrow brings it, for tests and examples, into .venv/"
 	@echo "make tools         cargo-deny and cbindgen, into .tools/"
 	@echo "make python        the Python package with all that its tests need, into .venv/"
 	@echo "make python-test   the tests of the Python package (part of make test); PYTHON=python3.12"
@@ -54,7 +58,7 @@ demo: python
 test: rust-test python-test python-torch
 
 .PHONY: rust-test
-rust-test:
+rust-test: clients
 	$(CARGO) test --workspace --exclude synadb-python --features "$(FEATURES)"
 
 check: fmt clippy doc
@@ -87,6 +91,14 @@ bit-flips:
 
 canaries:
 	CARGO="$(CARGO)" bash tests/canaries.sh
+
+# How long the threads call, in seconds; a part of `make test` for 20, and under each tool for 10.
+THREAD_SECONDS ?= 600
+threads-long:
+	SYNADB_THREAD_SECONDS=$(THREAD_SECONDS) $(CARGO) test --package synadb-capi --test c_programs -- \
+		--nocapture sixty_four
+	SYNADB_THREAD_SECONDS=$(THREAD_SECONDS) SYNADB_PROGRAM=tests/c/threads.c $(CARGO) test \
+		--package synadb-capi --test c_programs -- --nocapture nothing_is_found_by_the_sanitizers
 
 alive:
 	CARGO="$(CARGO)" bash tests/alive.sh
@@ -165,6 +177,16 @@ $(VENV)/.consumers-installed: $(VENV)/.tools-installed python/requirements/consu
 		-r python/requirements/consumers.txt
 	touch $@
 
+# What C and C++ programs are tested with, besides the library.
+NANOARROW := $(TOOLS)/nanoarrow
+nanoarrow: $(NANOARROW)/.fetched
+pyarrow: $(VENV)/.consumers-installed
+clients: nanoarrow pyarrow
+
+$(NANOARROW)/.fetched: $(VENV)/.tools-installed capi/tests/nanoarrow.txt capi/tests/nanoarrow.sh
+	sh capi/tests/nanoarrow.sh $(VENV)/bin/python $(NANOARROW)
+	touch $@
+
 # One wheel for CPython 3.10 and later. What is built is what is tested, with every version, and shipped.
 $(WHEELS)/.built: $(PYTHON_SOURCES) | $(VENV)/.tools-installed
 	rm -rf $(WHEELS) && mkdir -p $(WHEELS)
@@ -180,6 +202,11 @@ $(VENV)/.synadb-installed: $(WHEELS)/.built $(VENV)/.consumers-installed
 	touch $@
 
 python: $(VENV)/.synadb-installed
+
+# The bars of the C library count what its clients' tests find.
+ifeq ($(ISSUE),3)
+bars: clients
+endif
 
 # The bars of the package measure the wheel that is installed here.
 ifeq ($(ISSUE),4)

@@ -258,12 +258,15 @@ fn guard<T>(name: &'static str, call: impl FnOnce() -> Result<T>) -> Result<T> {
         Ok(result) => result,
         Err(payload) => {
             let what = payload
-                .downcast_ref::<&str>()
-                .map(|what| (*what).to_owned())
-                .or_else(|| payload.downcast_ref::<String>().cloned());
-            // Dropping it might panic again.
-            std::mem::forget(payload);
-            Err(Failure::Panic(what.unwrap_or_else(|| "a panic".to_owned())))
+                .downcast::<String>()
+                .map(|what| *what)
+                .or_else(|payload| payload.downcast::<&str>().map(|what| (*what).to_owned()))
+                .unwrap_or_else(|payload| {
+                    // Dropping what is no text might panic again.
+                    std::mem::forget(payload);
+                    "a panic".to_owned()
+                });
+            Err(Failure::Panic(what))
         }
     }
 }

@@ -12,7 +12,7 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
-use support::{has_tool, library, root, run};
+use support::{Program, has_tool, library, nanoarrow, program, pyarrow, root, run, text};
 
 /// Installs what this test built into `prefix`.
 fn install(prefix: &Path) -> bool {
@@ -34,28 +34,30 @@ fn install_to(prefix: &Path, stage: &Path, folder: &Path) -> bool {
 }
 
 /// Compiles the README's program as a shell does it with the flags that pkg-config gives.
-fn compile_by_pkg_config(prefix: &Path, program: &Path, linked: &str, asked: &str) {
+fn compile_by_pkg_config(prefix: &Path, compiled: &Path, linked: &str, asked: &str) {
     let line = format!(
         "eval cc {linked} '\"$SOURCE\"' -o '\"$PROGRAM\"' \"$(pkg-config --cflags --libs {asked} synadb)\""
     );
     run(Command::new("sh")
         .args(["-euc", &line])
-        .env("SOURCE", root().join("examples/c/quickstart.c"))
-        .env("PROGRAM", program)
+        .env("SOURCE", root().join(QUICKSTART))
+        .env("PROGRAM", compiled)
         .env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")));
 }
 
-fn text(output: Vec<u8>) -> String {
-    String::from_utf8(output).unwrap()
-}
-
-const QUICKSTART: &str = "latest 19.0\nhistory 21.5\nhistory 19.0\n\
-    SYNA_ERR_TYPE_MISMATCH: key \"kitchen/lamp\" holds text, not float\n";
+const QUICKSTART: &str = "examples/c/quickstart.c";
 
 /// Runs a program where nothing is yet.
 fn run_in_new_folder(program: &Path) -> String {
     let folder = tempfile::tempdir().unwrap();
     text(run(Command::new(program).current_dir(folder.path())).stdout)
+}
+
+/// The examples whose other libraries are here.
+fn examples() -> impl Iterator<Item = &'static Program> {
+    support::PROGRAMS
+        .iter()
+        .filter(|program| program.source.starts_with("examples/") && program.uses.flags().is_some())
 }
 
 #[test]
@@ -73,16 +75,21 @@ fn programs_find_what_was_installed_by_pkg_config() {
             .env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")));
         text(output.stdout).split_whitespace().map(str::to_owned).collect::<Vec<_>>()
     };
-    let program = folder.path().join("quickstart");
-    run(Command::new("cc")
-        .arg(root().join("examples/c/quickstart.c"))
-        .arg("-o")
-        .arg(&program)
-        .args(flags(&[]))
-        .arg(format!("-Wl,-rpath,{}", prefix.join("lib").display())));
-    assert_eq!(run_in_new_folder(&program), QUICKSTART);
+    let compiled = folder.path().join("example");
+    for example in examples() {
+        let (compiler, _, standard) = example.compiler();
+        run(Command::new(compiler)
+            .arg(standard)
+            .arg(root().join(example.source))
+            .arg("-o")
+            .arg(&compiled)
+            .args(flags(&[]))
+            .arg(format!("-Wl,-rpath,{}", prefix.join("lib").display()))
+            .args(example.uses.flags().unwrap()));
+        assert_eq!(run_in_new_folder(&compiled), example.says, "{}", example.source);
+    }
     if has_tool("readelf", "apt-get install binutils") {
-        let needed = text(run(Command::new("readelf").arg("-d").arg(&program)).stdout);
+        let needed = text(run(Command::new("readelf").arg("-d").arg(&compiled)).stdout);
         assert!(needed.contains("libsynadb.so.1"), "it remembers the interface: {needed}");
         let exported = run(Command::new("nm")
             .args(["-D", "--defined-only", "-f", "posix"])
@@ -95,12 +102,12 @@ fn programs_find_what_was_installed_by_pkg_config() {
     let alone = folder.path().join("alone");
     std::fs::rename(prefix.join("lib/libsynadb.so"), prefix.join("lib/away.so")).unwrap();
     run(Command::new("cc")
-        .arg(root().join("examples/c/quickstart.c"))
+        .arg(root().join(QUICKSTART))
         .arg("-o")
         .arg(&alone)
         .args(flags(&["--static"])));
     std::fs::remove_dir_all(&prefix).unwrap();
-    assert_eq!(run_in_new_folder(&alone), QUICKSTART);
+    assert_eq!(run_in_new_folder(&alone), program(QUICKSTART).says);
 }
 
 /// A space ended the option that names the folder, and sed took an ampersand for something else.
@@ -113,9 +120,9 @@ fn a_prefix_may_be_any_folder() {
     }
     // No shared one, so that it need not be found when the program runs.
     std::fs::remove_file(prefix.join("lib/libsynadb.so")).unwrap();
-    let program = folder.path().join("quick start");
-    compile_by_pkg_config(&prefix, &program, "", "--static");
-    assert_eq!(run_in_new_folder(&program), QUICKSTART);
+    let compiled = folder.path().join("quick start");
+    compile_by_pkg_config(&prefix, &compiled, "", "--static");
+    assert_eq!(run_in_new_folder(&compiled), program(QUICKSTART).says);
     if has_tool("cmake", "apt-get install cmake") && has_tool("g++", "apt-get install g++") {
         let build = folder.path().join("build");
         let found = format!("-DCMAKE_PREFIX_PATH={}", prefix.display());
@@ -129,7 +136,7 @@ fn a_prefix_may_be_any_folder() {
             .arg("--build")
             .arg(&build)
             .args(["--target", "quickstart_static"]));
-        assert_eq!(run_in_new_folder(&build.join("quickstart_static")), QUICKSTART);
+        assert_eq!(run_in_new_folder(&build.join("quickstart_static")), program(QUICKSTART).says);
     }
 }
 
@@ -162,9 +169,9 @@ fn a_program_may_be_linked_wholly_static() {
     if !has_tool("pkg-config", "apt-get install pkg-config") || !install(&prefix) {
         return;
     }
-    let program = folder.path().join("static");
-    compile_by_pkg_config(&prefix, &program, "-static", "--static");
-    assert_eq!(run_in_new_folder(&program), QUICKSTART);
+    let compiled = folder.path().join("static");
+    compile_by_pkg_config(&prefix, &compiled, "-static", "--static");
+    assert_eq!(run_in_new_folder(&compiled), program(QUICKSTART).says);
 }
 
 #[test]
@@ -178,20 +185,26 @@ fn programs_find_what_was_installed_by_cmake() {
         return;
     }
     let build = folder.path().join("build");
-    run(Command::new("cmake")
+    let mut configure = Command::new("cmake");
+    configure
         .arg("-S")
         .arg(root().join("examples/c"))
         .arg("-B")
         .arg(&build)
-        .arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display())));
+        .arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display()));
+    if let Some(folder) = nanoarrow() {
+        configure.arg(format!("-DNANOARROW={}", folder.display()));
+    }
+    if let Some(python) = pyarrow() {
+        configure.arg(format!("-DPYARROW_PYTHON={}", python.display()));
+    }
+    run(&mut configure);
     run(Command::new("cmake").arg("--build").arg(&build));
-    assert_eq!(run_in_new_folder(&build.join("quickstart")), QUICKSTART);
-    assert_eq!(run_in_new_folder(&build.join("quickstart_static")), QUICKSTART);
-    assert_eq!(
-        run_in_new_folder(&build.join("arrow")),
-        "closed: the database was closed\n8760 points, mean 15.75\n"
-    );
-    assert_eq!(run_in_new_folder(&build.join("wrapper")), "sum 40.5\nrows 2\n");
+    for example in examples() {
+        let name = Path::new(example.source).file_stem().unwrap();
+        assert_eq!(run_in_new_folder(&build.join(name)), example.says, "{}", example.source);
+    }
+    assert_eq!(run_in_new_folder(&build.join("quickstart_static")), program(QUICKSTART).says);
 }
 
 #[test]
@@ -200,7 +213,7 @@ fn the_readmes_c_program_prints_what_the_readme_says() {
         return;
     }
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let example = std::fs::read_to_string(root().join("examples/c/quickstart.c")).unwrap();
+    let example = std::fs::read_to_string(root().join(QUICKSTART)).unwrap();
     let block = readme.split("```c\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     assert!(example.ends_with(block), "the README's program is examples/c/quickstart.c");
     let console = readme

@@ -10,8 +10,9 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 
-use support::{Language, compile, program, root, run};
+use support::{program, root, run, set_up, text};
 
 /// Statuses that need what a test cannot bring about, with the reason.
 const OUT_OF_REACH: [(&str, &str); 2] = [
@@ -119,12 +120,8 @@ fn every_status_of_every_function_was_seen() {
     let folder = tempfile::tempdir().unwrap();
     let files = folder.path().join("files");
     std::fs::create_dir(&files).unwrap();
-    let flags = ["-Wno-error=cpp"];
-    let Some(compiled) = compile("tests/c/statuses.c", Language::C, &flags, folder.path()) else {
-        return;
-    };
-    let output = run(&mut program(&compiled, &files));
-    let output = String::from_utf8(output.stdout).unwrap();
+    let Some(compiled) = program("tests/c/statuses.c").compile(&[], folder.path()) else { return };
+    let output = text(run(set_up(&mut Command::new(compiled), &files)).stdout);
     let mut seen = BTreeSet::new();
     for line in output.lines() {
         let Some(line) = line.strip_prefix("observed ") else { continue };

@@ -13,7 +13,10 @@
 
 enum { PRODUCED_ROWS = 3 };
 
-static int arrays_released, schemas_released, streams_released;
+#ifndef PER_THREAD
+#define PER_THREAD
+#endif
+static PER_THREAD int arrays_released, schemas_released, streams_released;
 
 static void release_child_schema(struct ArrowSchema* schema) { schema->release = NULL; }
 static void release_child_array(struct ArrowArray* array) {

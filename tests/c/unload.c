@@ -1,4 +1,7 @@
 /* A program that loads the library itself, and unloads it while it still holds what came from there. */
+#ifndef _DEFAULT_SOURCE
+#define _DEFAULT_SOURCE
+#endif
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -51,9 +54,10 @@ static void* use(void* library) {
     return NULL;
 }
 
-int main(int count, char** arguments) {
-    MUST(count == 2);
-    void* library = dlopen(arguments[1], RTLD_NOW | RTLD_LOCAL);
+int main(void) {
+    const char* path = getenv("SYNADB_LIBRARY");
+    MUST(path);
+    void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     MUST(library);
     pthread_t thread;
     MUST(pthread_create(&thread, NULL, use, library) == 0);
