@@ -44,6 +44,8 @@ fn runs(source: &str) {
 /// The programs that a tool looks at: all of them, or the one that is asked for.
 fn looked_at() -> impl Iterator<Item = &'static Program> {
     let asked = std::env::var("SYNADB_PROGRAM").ok();
+    // A name that is none would find nothing.
+    asked.iter().for_each(|asked| _ = program(asked));
     PROGRAMS
         .iter()
         .filter(move |program| asked.as_ref().is_none_or(|asked| asked == program.source))
