@@ -7,7 +7,7 @@ use pyo3::exceptions::{PyIndexError, PyKeyError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict, PySlice, PyString, PyTuple};
 
-use crate::column::{Column, item_of};
+use crate::column::{Column, item_of, pylist_of};
 use crate::{arrow, sugar};
 
 /// Columns of one length in one piece of memory, as an Arrow record batch.
@@ -83,8 +83,7 @@ impl Batch {
     fn to_pydict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let columns = PyDict::new(py);
         for (field, array) in self.batch.schema().fields().iter().zip(self.batch.columns()) {
-            let items = (0..array.len()).map(|row| item_of(py, array, row));
-            columns.set_item(field.name(), items.collect::<PyResult<Vec<_>>>()?)?;
+            columns.set_item(field.name(), pylist_of(py, array)?)?;
         }
         Ok(columns)
     }

@@ -10,8 +10,10 @@ use arrow_schema::{DataType, Field, FieldRef};
 use pyo3::exceptions::{PyBufferError, PyIndexError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyCapsule, PyFloat, PyInt, PyList, PySlice, PyString, PyTuple};
+use pyo3::types::{PyBool, PyCapsule, PyFloat, PyInt, PyList, PySlice, PyString, PyTuple};
 
+use crate::value::numpy_kind;
+use crate::wait::{SIGNALS_EVERY, patiently};
 use crate::{arrow, dlpack, memory, sugar, time};
 
 /// Values or timestamps in one piece of memory, as an Arrow array.
@@ -52,10 +54,13 @@ impl Nulls {
                 _ => Err(wrong()),
             };
         }
-        if asked.is_instance_of::<PyInt>() {
+        if asked.is_instance_of::<PyBool>() {
+            return Err(wrong());
+        }
+        if asked.is_instance_of::<PyInt>() || matches!(numpy_kind(asked)?, Some('i' | 'u')) {
             return asked.extract().map(Nulls::Int);
         }
-        if asked.is_instance_of::<PyFloat>() {
+        if asked.is_instance_of::<PyFloat>() || matches!(numpy_kind(asked)?, Some('f')) {
             return asked.extract().map(Nulls::Float);
         }
         Err(wrong())
@@ -99,13 +104,18 @@ impl Column {
         let Some((buffer, _, typestr)) = self.numbers() else { return self.others(py, nulls) };
         if matches!(nulls, Nulls::Mask) {
             let data = memory::Memory::array_of(py, buffer, typestr, self.array.len())?;
-            let mask: Vec<bool> =
-                (0..self.array.len()).map(|row| self.array.is_null(row)).collect();
-            let mask = PyList::new(py, mask)?;
+            let nulls = self.array.nulls();
+            let mask: Vec<u8> = py.detach(|| match nulls {
+                Some(nulls) => nulls.iter().map(|valid| u8::from(!valid)).collect(),
+                None => vec![0; self.array.len()],
+            });
+            let mask = memory::Memory::own_array(py, mask, "|b1")?;
             let ma = py.import(intern!(py, "numpy"))?.getattr(intern!(py, "ma"))?;
             return ma.call_method1(intern!(py, "MaskedArray"), (data, mask));
         }
-        if self.nulls() == 0 {
+        // The type is that which was asked for, whether or not there are nulls.
+        let as_floats = *self.array.data_type() == DataType::Int64 && matches!(nulls, Nulls::Nan);
+        if self.nulls() == 0 && !as_floats {
             return memory::Memory::array_of(py, buffer, typestr, self.array.len());
         }
         match (self.array.data_type(), nulls) {
@@ -187,7 +197,13 @@ impl Column {
         let numpy = py.import(intern!(py, "numpy"))?;
         let array = numpy.call_method1(intern!(py, "empty"), (self.array.len(), "O"))?;
         if !self.array.is_empty() {
-            array.set_item(PySlice::full(py), self.to_pylist(py)?)?;
+            // By blocks, so that Ctrl-C is heard between them.
+            for start in (0..self.array.len()).step_by(SIGNALS_EVERY) {
+                let end = self.array.len().min(start + SIGNALS_EVERY);
+                let items = pylist_of(py, &self.array.slice(start, end - start))?;
+                array
+                    .set_item(PySlice::new(py, start.cast_signed(), end.cast_signed(), 1), items)?;
+            }
         }
         Ok(array)
     }
@@ -242,6 +258,15 @@ pub(crate) fn item_of<'py>(
         }
         other => return Err(no_python(other)),
     })
+}
+
+/// The Python values of an array. Signals are looked for on the way.
+pub(crate) fn pylist_of<'py>(py: Python<'py>, array: &ArrayRef) -> PyResult<Bound<'py, PyList>> {
+    let list = PyList::empty(py);
+    for row in patiently(py, 0..array.len()) {
+        list.append(item_of(py, array, row?)?)?;
+    }
+    Ok(list)
 }
 
 fn no_python(data_type: &DataType) -> PyErr {
@@ -342,8 +367,7 @@ impl Column {
 
     /// The values as a list of Python objects.
     fn to_pylist<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let items = (0..self.array.len()).map(|row| self.item(py, row));
-        PyList::new(py, items.collect::<PyResult<Vec<_>>>()?)
+        pylist_of(py, &self.array)
     }
 
     /// Where the tensor lies: on the CPU.

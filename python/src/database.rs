@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyIterator, PyList, PyString, PyTuple, PyType};
+use pyo3::types::{PyBool, PyDict, PyInt, PyIterator, PyList, PyString, PyTuple, PyType};
 use synadb::{
     Create, Cursor, DbConfig, Durability, OptimizeOptions, RetainPolicy, RewriteReport, SynaDB,
     SynaError, VerifyReport, WriteOptions,
@@ -24,7 +24,7 @@ use crate::scan::{self, Scan};
 use crate::snapshot::{Snapshot, View};
 use crate::sugar;
 use crate::time::{datetime_of, stamp_of, stamp_or_now};
-use crate::value::{atom_of, value_of};
+use crate::value::{atom_of, numpy_kind, value_of};
 use crate::wait::{long, long_told};
 use crate::write_batch::WriteBatch;
 
@@ -582,7 +582,7 @@ impl Database {
     ) -> PyResult<History> {
         let key = key_of(key)?;
         let history = self.ask(py, |db| db.history(key))?;
-        let len = || history.len().raise();
+        let len = || py.detach(|| history.len()).raise();
         let asked = Asked::of(start, end, rows, as_type, on_mismatch, order, len)?;
         Ok(History::new(self.source.clone(), history, asked))
     }
@@ -820,12 +820,19 @@ fn policy_of(policy: &Bound<'_, PyAny>) -> PyResult<RetainPolicy> {
              from which on they are, as in {'debug/*': 1000, '*': datetime(2013, 1, 1)}",
         )
     };
-    let rules = policy.cast::<PyDict>().map_err(|_| wrong())?;
+    let rules = policy.call_method0(intern!(policy.py(), "items")).map_err(|_| wrong())?;
     let mut policy = RetainPolicy::new();
-    for (pattern, keep) in rules {
+    for rule in rules.try_iter()? {
+        let (pattern, keep): (Bound<'_, PyAny>, Bound<'_, PyAny>) = rule?.extract()?;
         let pattern = pattern.cast::<PyString>().map_err(|_| wrong())?.to_str()?.to_owned();
-        policy = if keep.is_exact_instance_of::<pyo3::types::PyInt>() {
-            policy.last(&pattern, keep.extract()?).raise()?
+        // NumPy's integers and enumerations are counts as well, never microseconds; a bool is neither.
+        let is_count = !keep.is_instance_of::<PyBool>()
+            && (keep.is_instance_of::<PyInt>() || matches!(numpy_kind(&keep)?, Some('i' | 'u')));
+        policy = if is_count {
+            let count = keep.extract().map_err(|_| {
+                PyValueError::new_err(format!("{pattern:?}: rows to keep are a number from 0 on"))
+            })?;
+            policy.last(&pattern, count).raise()?
         } else {
             policy.since(&pattern, stamp_of(&keep, true)?).raise()?
         };

@@ -1,30 +1,60 @@
 //! Following: commits as they come.
 
-use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString};
-use synadb::{Change, Cursor, FollowFrom, FollowedCommit};
+use synadb::{Appended, Change, Cursor, FollowFrom, FollowedCommit};
 
 use crate::database::Source;
 use crate::errors::Raise;
 use crate::sugar;
-use crate::value::pair_of;
+use crate::time::moment_of;
+use crate::value::value_of;
+use crate::wait::{long, patiently};
 
 /// How long a wait goes on without a look for signals.
 const LOOK: Duration = Duration::from_millis(15);
 
+/// The points that are read at once, on this thread.
+const SHORT: u64 = 4096;
+
 /// Delivers the commits that change the followed keys, in order: an iterator and an async iterator.
 #[pyclass(frozen, module = "synadb")]
 pub(crate) struct Follower {
-    follower: Mutex<synadb::Follower>,
+    queue: Mutex<Queue>,
     /// The keys that were named one by one.
     keys: Option<HashSet<String>>,
     /// How long an iteration waits for the next commit before it ends; None for ever.
     timeout: Option<Duration>,
+}
+
+/// The commits that came, up to the one that is delivered next.
+struct Queue {
+    follower: synadb::Follower,
+    /// Those that came and were not delivered: a call that waited for one was cancelled, or Ctrl-C came
+    /// while its record was made.
+    held: VecDeque<Arc<Held>>,
+}
+
+/// A commit that was not delivered yet.
+struct Held {
+    commit: FollowedCommit,
+    /// Where to go on in order to get it again.
+    before: Cursor,
+    record: PyOnceLock<Py<PyAny>>,
+}
+
+/// What a look for the next commit has found.
+enum Found {
+    Commit(Arc<Held>),
+    /// One that changes no followed key.
+    Other,
+    Nothing,
 }
 
 /// A time in seconds.
@@ -56,29 +86,66 @@ impl Follower {
         let db = source.handle(py)?;
         let follower = py.detach(|| db.follow(&pattern, from)).raise()?;
         Ok(Follower {
-            follower: Mutex::new(follower),
+            queue: Mutex::new(Queue { follower, held: VecDeque::new() }),
             keys: keys.map(|keys| keys.into_iter().collect()),
             timeout: timeout.map(seconds).transpose()?,
         })
     }
 
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks for the next commit, for so long; it stays the next one unless it is taken.
+    fn look(&self, time: Duration, take: bool) -> synadb::Result<Found> {
+        let mut queue = self.queue();
+        if queue.held.is_empty() {
+            let before = queue.follower.cursor();
+            match queue.follower.next(time)? {
+                None => return Ok(Found::Nothing),
+                Some(commit) if !self.concerns(&commit) => return Ok(Found::Other),
+                Some(commit) => {
+                    let record = PyOnceLock::new();
+                    queue.held.push_back(Arc::new(Held { commit, before, record }));
+                }
+            }
+        }
+        let next = if take { queue.held.pop_front() } else { queue.held.front().cloned() };
+        Ok(next.map_or(Found::Nothing, Found::Commit))
+    }
+
     /// The next commit that changes a followed key.
-    fn wait(&self, py: Python<'_>, timeout: Option<Duration>) -> PyResult<Option<FollowedCommit>> {
+    fn wait(
+        &self,
+        py: Python<'_>,
+        timeout: Option<Duration>,
+        take: bool,
+    ) -> PyResult<Option<Arc<Held>>> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-            let commit = py.detach(|| {
-                let mut follower = self.follower.lock().unwrap_or_else(PoisonError::into_inner);
-                follower.next(left.map_or(LOOK, |left| left.min(LOOK)))
-            });
-            match commit.raise()? {
-                Some(commit) if self.concerns(&commit) => return Ok(Some(commit)),
-                Some(_) => {}
-                None if left.is_some_and(|left| left.is_zero()) => return Ok(None),
-                None => {}
+            let time = left.map_or(LOOK, |left| left.min(LOOK));
+            match py.detach(|| self.look(time, take)).raise()? {
+                Found::Commit(held) => return Ok(Some(held)),
+                Found::Nothing if left.is_some_and(|left| left.is_zero()) => return Ok(None),
+                Found::Other | Found::Nothing => py.check_signals()?,
             }
-            py.check_signals()?;
         }
+    }
+
+    /// Delivers the next commit.
+    fn deliver<'py>(
+        &self,
+        py: Python<'py>,
+        timeout: Option<Duration>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let Some(held) = self.wait(py, timeout, true)? else { return Ok(None) };
+        let record = self.record(py, &held);
+        if record.is_err() {
+            // It was not delivered, so it is the next one again.
+            py.detach(|| self.queue().held.push_front(held));
+        }
+        record.map(Some)
     }
 
     fn concerns(&self, commit: &FollowedCommit) -> bool {
@@ -89,22 +156,25 @@ impl Follower {
         self.keys.as_ref().is_none_or(|keys| keys.contains(key))
     }
 
-    fn record<'py>(&self, py: Python<'py>, commit: FollowedCommit) -> PyResult<Bound<'py, PyAny>> {
+    fn record<'py>(&self, py: Python<'py>, held: &Arc<Held>) -> PyResult<Bound<'py, PyAny>> {
+        let made =
+            held.record.get_or_try_init(py, || self.make_record(py, held).map(Bound::unbind));
+        Ok(made?.bind(py).clone())
+    }
+
+    fn make_record<'py>(&self, py: Python<'py>, held: &Arc<Held>) -> PyResult<Bound<'py, PyAny>> {
         let fields = PyDict::new(py);
-        fields.set_item("cursor", commit.cursor().to_string())?;
+        fields.set_item("cursor", held.commit.cursor().to_string())?;
         let changes = PyList::empty(py);
-        for change in commit.into_changes() {
+        for (at, change) in held.commit.changes().iter().enumerate() {
             if !self.follows(change.key()) {
                 continue;
             }
             let told = PyDict::new(py);
             told.set_item("key", change.key())?;
-            let class = match &change {
+            let class = match change {
                 Change::Appended(appended) => {
-                    let points = py.detach(|| appended.points()).raise()?;
-                    let pairs = points.into_iter().map(|point| pair_of(py, point));
-                    let pairs = pairs.collect::<PyResult<Vec<_>>>()?;
-                    told.set_item("points", PyList::new(py, pairs)?)?;
+                    told.set_item("points", points_of(py, appended, held, at)?)?;
                     "Appended"
                 }
                 _ => "Deleted",
@@ -121,8 +191,10 @@ impl Follower {
     /// Where to go on after the commits that were delivered.
     #[getter]
     fn cursor(&self, py: Python<'_>) -> String {
-        let cursor =
-            py.detach(|| self.follower.lock().unwrap_or_else(PoisonError::into_inner).cursor());
+        let cursor = py.detach(|| {
+            let queue = self.queue();
+            queue.held.front().map_or_else(|| queue.follower.cursor(), |held| held.before)
+        });
         cursor.to_string()
     }
 
@@ -133,8 +205,14 @@ impl Follower {
         py: Python<'py>,
         timeout: Option<f64>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let commit = self.wait(py, timeout.map(seconds).transpose()?)?;
-        commit.map(|commit| self.record(py, commit)).transpose()
+        self.deliver(py, timeout.map(seconds).transpose()?)
+    }
+
+    /// Whether a commit came within `timeout` seconds. It is not delivered, but ready to be.
+    fn _ready(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
+        let Some(held) = self.wait(py, Some(seconds(timeout)?), false)? else { return Ok(false) };
+        self.record(py, &held)?;
+        Ok(true)
     }
 
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -142,8 +220,7 @@ impl Follower {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let commit = self.wait(py, self.timeout)?;
-        commit.map(|commit| self.record(py, commit)).transpose()
+        self.deliver(py, self.timeout)
     }
 
     fn __aiter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
@@ -154,4 +231,29 @@ impl Follower {
     fn __repr__(&self, py: Python<'_>) -> String {
         format!("<synadb.Follower at {}>", self.cursor(py))
     }
+}
+
+/// The points of a change as (datetime, value).
+fn points_of<'py>(
+    py: Python<'py>,
+    appended: &Appended,
+    held: &Arc<Held>,
+    at: usize,
+) -> PyResult<Bound<'py, PyList>> {
+    let points = match appended.len() {
+        0..=SHORT => py.detach(|| appended.points()),
+        _ => {
+            let held = Arc::clone(held);
+            long(py, move || match held.commit.changes().get(at) {
+                Some(Change::Appended(appended)) => appended.points(),
+                _ => Ok(Vec::new()),
+            })?
+        }
+    };
+    let pairs = PyList::empty(py);
+    for point in patiently(py, points.raise()?.into_iter()) {
+        let point = point?;
+        pairs.append((moment_of(py, point.timestamp)?, value_of(py, point.value)?))?;
+    }
+    Ok(pairs)
 }

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyCapsule, PyFloat, PyInt, PyString};
+use pyo3::types::{PyCapsule, PyDict, PyFloat, PyInt, PyString, PyTuple};
 use synadb::{Align, AsType, Every, Fill, OnMismatch};
 
 use crate::batch::Batch;
@@ -15,7 +15,7 @@ use crate::errors::Raise;
 use crate::history::{as_type_of, every_of, on_mismatch_of, times};
 use crate::memory::Memory;
 use crate::snapshot::View;
-use crate::time::stamp_of;
+use crate::time::end_of;
 use crate::wait::long;
 use crate::{arrow, sugar};
 
@@ -72,9 +72,7 @@ impl Asked {
         as_type: Option<&str>,
         on_mismatch: &str,
     ) -> PyResult<Asked> {
-        let stamp = |stamp: Option<&Bound<'_, PyAny>>| {
-            stamp.map(|stamp| stamp_of(stamp, false)).transpose()
-        };
+        let stamp = |stamp: Option<&Bound<'_, PyAny>>| stamp.map(end_of).transpose();
         Ok(Asked {
             every: every.map(every_of).transpose()?,
             times: (stamp(start)?, stamp(end)?),
@@ -88,6 +86,24 @@ impl Asked {
             as_type: as_type.map_or(Ok(AsType::Natural), as_type_of)?,
             on_mismatch: on_mismatch_of(on_mismatch)?,
         })
+    }
+
+    /// As the arguments of `synadb._pickle.frame`, by the names that [`Asked::of`] takes.
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let asked = PyDict::new(py);
+        asked.set_item("every", self.every.map(Every::micros))?;
+        asked.set_item("start", self.times.0)?;
+        asked.set_item("end", self.times.1)?;
+        asked.set_item("align", self.align.name())?;
+        match self.fill {
+            Fill::Last => asked.set_item("fill", "last")?,
+            Fill::Value(value) => asked.set_item("fill", value)?,
+            _ => asked.set_item("fill", py.None())?,
+        }
+        asked.set_item("tolerance", self.tolerance.map(|span| span.as_micros()))?;
+        asked.set_item("as_type", self.as_type.name())?;
+        asked.set_item("on_mismatch", self.on_mismatch.name())?;
+        Ok(asked)
     }
 
     fn ask(&self, mut frame: synadb::Frame) -> synadb::Frame {
@@ -217,6 +233,16 @@ impl Frame {
     /// As a `pyarrow.Table`.
     fn to_pyarrow<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         sugar::call(slf.py(), "synadb._convert", "to_pyarrow", (slf,))
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let (path, cursor) = self.view.place(py)?;
+        let keys = match &self.keys {
+            Keys::Matching(pattern) => PyString::new(py, pattern).into_any(),
+            Keys::These(keys) => keys.into_pyobject(py)?.into_any(),
+        };
+        let args = (path, cursor, keys, self.asked.to_dict(py)?).into_pyobject(py)?;
+        sugar::reduced(py, "frame", args)
     }
 
     fn __repr__(&self) -> String {

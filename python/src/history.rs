@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyCapsule, PyDelta, PyDict, PyInt, PyList, PySlice, PyTuple};
+use pyo3::types::{PyCapsule, PyDelta, PyDict, PyInt, PyList, PyRange, PySlice, PyTuple};
 use synadb::{Aggregate, AsType, Downsample, Every, HistoryStats, Number, OnMismatch, Order};
 
 use crate::batch::Batch;
 use crate::column::Column;
 use crate::database::Source;
 use crate::errors::Raise;
-use crate::time::{datetime_of, stamp_of};
+use crate::time::{end_of, moment_of};
 use crate::wait::long;
 use crate::{arrow, memory, sugar};
 
@@ -125,9 +126,7 @@ impl Asked {
         order: &str,
         len: impl FnOnce() -> PyResult<u64>,
     ) -> PyResult<Asked> {
-        let stamp = |stamp: Option<&Bound<'_, PyAny>>| {
-            stamp.map(|stamp| stamp_of(stamp, false)).transpose()
-        };
+        let stamp = |stamp: Option<&Bound<'_, PyAny>>| stamp.map(end_of).transpose();
         let mut asked = Asked {
             start: stamp(start)?,
             end: stamp(end)?,
@@ -143,17 +142,22 @@ impl Asked {
     }
 }
 
-/// Places as a slice, a range or a pair names them.
+/// Places as a slice, a range or a pair names them; negative ones counted from the end, as in slices.
 fn rows_of(rows: &Bound<'_, PyAny>, len: u64) -> PyResult<(u64, u64)> {
-    let slice = match rows.cast::<PySlice>() {
-        Ok(slice) => slice.clone(),
-        Err(_) => {
-            let (start, end) = match rows.extract::<(i64, i64)>() {
-                Ok(pair) => pair,
-                Err(_) => (rows.getattr("start")?.extract()?, rows.getattr("stop")?.extract()?),
-            };
-            let clamp = |at: i64| isize::try_from(at).unwrap_or(isize::MAX);
-            PySlice::new(rows.py(), clamp(start), clamp(end), 1)
+    let slice = rows.py().get_type::<PySlice>();
+    let parts = if rows.is_instance_of::<PyRange>() {
+        let part = |name| rows.getattr(name);
+        Some((part("start")?, part("stop")?, Some(part("step")?)))
+    } else {
+        rows.extract().ok().map(|(start, stop)| (start, stop, None))
+    };
+    let slice = match (rows.cast::<PySlice>(), parts) {
+        (Ok(slice), _) => slice.clone(),
+        (_, Some(parts)) => slice.call1(parts)?.cast_into::<PySlice>()?,
+        _ => {
+            return Err(PyTypeError::new_err(
+                "rows= is a pair of ints, a range or a slice, as in rows=(0, 10)",
+            ));
         }
     };
     let len = usize::try_from(len).unwrap_or(usize::MAX);
@@ -266,7 +270,10 @@ impl History {
     /// The first and the last moment of a slice, if its ends, those that there are, are moments.
     fn slice_times(slice: &Bound<'_, PySlice>) -> PyResult<Option<(i64, i64)>> {
         let (start, stop) = (slice.getattr("start")?, slice.getattr("stop")?);
-        let is_moment = |end: &Bound<'_, PyAny>| !end.is_none() && end.extract::<i64>().is_err();
+        // Ints of any size are rows, as in any slice.
+        let is_moment = |end: &Bound<'_, PyAny>| {
+            !end.is_none() && end.call_method0(intern!(end.py(), "__index__")).is_err()
+        };
         if !is_moment(&start) && !is_moment(&stop) {
             return Ok(None);
         }
@@ -275,7 +282,7 @@ impl History {
         }
         let stamp = |end: &Bound<'_, PyAny>, none| match end.is_none() {
             true => Ok(none),
-            false if is_moment(end) => stamp_of(end, false),
+            false if is_moment(end) => end_of(end),
             false => Err(PyTypeError::new_err("a slice is of rows or of times, not of both")),
         };
         let first = stamp(&start, i64::MIN)?;
@@ -606,12 +613,7 @@ fn stats_record<'py>(py: Python<'py>, stats: &HistoryStats) -> PyResult<Bound<'p
         ("start", stats.timestamps.map(|(start, _)| start)),
         ("end", stats.timestamps.map(|(_, end)| end)),
     ] {
-        // Beyond the years that a datetime knows it stays a number.
-        match at.map(|at| datetime_of(py, at).map_err(|_| at)) {
-            Some(Ok(moment)) => fields.set_item(name, moment)?,
-            Some(Err(micros)) => fields.set_item(name, micros)?,
-            None => fields.set_item(name, py.None())?,
-        }
+        fields.set_item(name, at.map(|at| moment_of(py, at)).transpose()?)?;
     }
     fields.set_item("min", number(py, stats.min)?)?;
     fields.set_item("max", number(py, stats.max)?)?;

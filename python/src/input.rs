@@ -28,7 +28,7 @@ use crate::memory::foreign;
 use crate::sugar;
 use crate::time::{Unit, nat_error, now, stamp_of};
 use crate::value::atom_of;
-use crate::wait::long_fed;
+use crate::wait::{long_fed, patiently};
 
 /// Values as they came.
 enum Values {
@@ -73,7 +73,7 @@ impl Points {
         Ok(points)
     }
 
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match &self.values {
             Values::Array(array) => array.len(),
             Values::Atoms(atoms) => atoms.len(),
@@ -287,8 +287,8 @@ fn items_of<T>(
         )));
     }
     let mut all = Vec::new();
-    for item in items.try_iter()? {
-        all.push(item_of(&item?)?);
+    for item in patiently(items.py(), items.try_iter()?) {
+        all.push(item_of(&item??)?);
     }
     Ok(all)
 }

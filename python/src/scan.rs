@@ -12,7 +12,7 @@ use crate::batch::Batch;
 use crate::errors::Raise;
 use crate::history::{as_type_of, explain_record, on_mismatch_of, order_of, times};
 use crate::snapshot::View;
-use crate::time::stamp_of;
+use crate::time::end_of;
 use crate::wait::long;
 use crate::{arrow, sugar};
 
@@ -29,7 +29,7 @@ pub(crate) struct Asked {
 }
 
 fn stamp(stamp: Option<&Bound<'_, PyAny>>) -> PyResult<Option<i64>> {
-    stamp.map(|stamp| stamp_of(stamp, false)).transpose()
+    stamp.map(end_of).transpose()
 }
 
 fn columns_of(names: &[String]) -> PyResult<Vec<ScanColumn>> {

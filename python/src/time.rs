@@ -71,6 +71,14 @@ pub(crate) fn stamp_of(stamp: &Bound<'_, PyAny>, floor: bool) -> PyResult<i64> {
     }
 }
 
+/// The microseconds of an end of a range `[start, end)`. What lies between two of them is the later one:
+/// that parts the stamps there can be as the moment itself does, at either end.
+pub(crate) fn end_of(stamp: &Bound<'_, PyAny>) -> PyResult<i64> {
+    let before = stamp_of(stamp, true)?;
+    // All that can be wrong now is that it is finer.
+    stamp_of(stamp, false).or_else(|_| before.checked_add(1).ok_or_else(out_of_range))
+}
+
 fn no_stamp(stamp: &Bound<'_, PyAny>) -> PyErr {
     let name = stamp.get_type().name().map_or_else(|_| "it".to_owned(), |name| name.to_string());
     PyTypeError::new_err(format!(
@@ -91,6 +99,10 @@ pub(crate) fn out_of_range() -> PyErr {
 fn of_datetime(stamp: &Bound<'_, PyAny>, floor: bool) -> PyResult<i64> {
     let py = stamp.py();
     let reckoning = reckoning(py)?;
+    // pandas' NaT is a datetime that no method of datetimes works on.
+    if stamp.ne(stamp)? {
+        return Err(nat_error());
+    }
     let is_naive = stamp.call_method0(intern!(py, "utcoffset"))?.is_none();
     // A zone that does not know its offset leaves a moment without one: as UTC, like no zone.
     let stamp = if is_naive && !stamp.getattr(intern!(py, "tzinfo"))?.is_none() {
@@ -102,22 +114,15 @@ fn of_datetime(stamp: &Bound<'_, PyAny>, floor: bool) -> PyResult<i64> {
     };
     let epoch = if is_naive { &reckoning.naive } else { &reckoning.aware };
     let since = stamp.sub(epoch.bind(py))?;
-    let part = |name| -> PyResult<Option<i64>> {
-        match since.getattr(name) {
-            // NaT's parts are NaN.
-            Ok(part) => Ok(part.extract().ok()),
-            Err(_) => Ok(None),
-        }
-    };
-    let (Some(days), Some(seconds), Some(micros)) = (
-        part(intern!(py, "days"))?,
-        part(intern!(py, "seconds"))?,
-        part(intern!(py, "microseconds"))?,
-    ) else {
-        return Err(nat_error());
-    };
+    let part = |name| -> PyResult<i64> { since.getattr(name)?.extract() };
+    let days = part(intern!(py, "days"))?;
+    let seconds = part(intern!(py, "seconds"))?;
+    let micros = part(intern!(py, "microseconds"))?;
     // Of pandas' Timestamp.
-    if part(intern!(py, "nanoseconds"))?.is_some_and(|nanos| nanos != 0) && !floor {
+    if !floor
+        && since.hasattr(intern!(py, "nanoseconds"))?
+        && part(intern!(py, "nanoseconds"))? != 0
+    {
         return Err(PyValueError::new_err(FINER));
     }
     let of_days = days.checked_mul(86_400_000_000);
@@ -204,6 +209,11 @@ fn of_datetime64(stamp: &Bound<'_, PyAny>, floor: bool) -> PyResult<i64> {
     let (unit, stamp) = Unit::of(stamp)?;
     let count = stamp.call_method1(intern!(stamp.py(), "astype"), ("int64",))?;
     unit.micros(count.extract()?, floor)
+}
+
+/// A moment as an aware datetime in UTC, or in microseconds where a datetime does not reach.
+pub(crate) fn moment_of(py: Python<'_>, micros: i64) -> PyResult<Bound<'_, PyAny>> {
+    datetime_of(py, micros).or_else(|_| Ok(micros.into_pyobject(py)?.into_any()))
 }
 
 /// A moment as an aware datetime in UTC.

@@ -23,6 +23,23 @@ const LOOK: Duration = Duration::from_millis(15);
 /// How long a cancelled rewrite is given to clean up before its caller goes on without it.
 const CLEAN_UP: Duration = Duration::from_millis(15);
 
+/// How many Python objects are made or read between two looks for signals: a fraction of a millisecond.
+pub(crate) const SIGNALS_EVERY: usize = 8192;
+
+/// The items, for work that needs the interpreter for each of them: an error takes the place of an item
+/// when a signal's handler raises.
+pub(crate) fn patiently<T>(
+    py: Python<'_>,
+    items: impl Iterator<Item = T>,
+) -> impl Iterator<Item = PyResult<T>> {
+    items.enumerate().map(move |(at, item)| {
+        if at % SIGNALS_EVERY == SIGNALS_EVERY - 1 {
+            py.check_signals()?;
+        }
+        Ok(item)
+    })
+}
+
 /// Whether signal handlers run on this thread.
 fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
     let threading = py.import(intern!(py, "threading"))?;

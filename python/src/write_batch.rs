@@ -11,6 +11,7 @@ use crate::errors::Raise;
 use crate::input;
 use crate::time::stamp_or_now;
 use crate::value::atom_of;
+use crate::wait::{SIGNALS_EVERY, long};
 
 /// Changes that take effect together, or not at all.
 ///
@@ -65,14 +66,18 @@ impl WriteBatch {
     #[pyo3(signature = (key, values, timestamps = None, *, floor = false))]
     fn append_batch(
         &self,
+        py: Python<'_>,
         key: &Bound<'_, PyAny>,
         values: &Bound<'_, PyAny>,
         timestamps: Option<&Bound<'_, PyAny>>,
         floor: bool,
     ) -> PyResult<()> {
         let points = input::Points::of(key_of(key)?, values, timestamps, floor)?;
-        let (key, stamps, atoms) = points.into_atoms()?;
-        self.change(|batch| batch.append_batch(&key, &stamps, &atoms).map(|_| ()))
+        let (key, stamps, atoms) = match points.len() <= SIGNALS_EVERY {
+            true => points.into_atoms()?,
+            false => long(py, move || points.into_atoms())??,
+        };
+        self.change(|batch| py.detach(|| batch.append_batch(&key, &stamps, &atoms)).map(|_| ()))
     }
 
     /// Deletes a key, points added to it before included.

@@ -22,9 +22,11 @@ async def commits(follower: Follower, timeout: float | None) -> AsyncIterator[Co
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             left = _SLICE if deadline is None else max(0.0, deadline - time.monotonic())
-            commit = await loop.run_in_executor(None, follower.next, min(left, _SLICE))
-            if commit is not None:
-                break
+            # The thread only waits: a commit that comes when nobody waits for it any more stays the next.
+            if await loop.run_in_executor(None, follower._ready, min(left, _SLICE)):
+                commit = follower.next(0)
+                if commit is not None:
+                    break
             if left == 0.0:
                 return
         yield commit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._synadb import History, Scan, Snapshot, SynaDB
+from ._synadb import Frame, History, Scan, Snapshot, SynaDB
 
 
 def database(path: str, cursor: str) -> SynaDB:
@@ -35,3 +35,7 @@ def scan(path: str, cursor: str, pattern: str, asked: Any) -> Scan:
             order=order,
         )
     )
+
+
+def frame(path: str, cursor: str, keys: Any, asked: dict[str, Any]) -> Frame:
+    return SynaDB._open_at(path, cursor).snapshot().frame(keys, **asked)

@@ -180,10 +180,13 @@ class DatabaseStats(NamedTuple):
 
 
 class Appended(NamedTuple):
-    """Points that were appended to a key one after the other, as (datetime, value)."""
+    """Points that were appended to a key one after the other, as (datetime, value).
+
+    Where a datetime does not reach (years 1 to 9999), microseconds stand in its place.
+    """
 
     key: str
-    points: list[tuple[datetime, None | float | int | str | bytes]]
+    points: list[tuple[datetime | int, None | float | int | str | bytes]]
 
 
 class Deleted(NamedTuple):

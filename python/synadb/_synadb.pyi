@@ -598,8 +598,8 @@ class History:
         """The values as a NumPy array of `len(h)` items.
 
         Shares memory, read-only, where nothing has to be filled in. Nulls are NaN among floats; among ints they
-        raise ValueError unless `nulls` is "nan" (as floats, if exact), "mask" (a masked array), "object", or
-        the number to put there. Texts and bytes are objects, nulls None. Values of several kinds raise
+        raise ValueError unless `nulls` is "nan" (floats, also without nulls; ValueError beyond 2**53), "mask" (a
+        masked array), "object", or the number to put there. Texts and bytes are objects, nulls None. Values of several kinds raise
         TypeError: ask for one by `as_type`.
         """
 
@@ -745,6 +745,8 @@ class Frame:
     def to_pyarrow(self) -> Any:
         """As a `pyarrow.Table`."""
 
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
 @final
 class Batch:
     """Columns of one length in one piece of memory, as an Arrow record batch.
@@ -887,6 +889,7 @@ class Follower:
     def __next__(self) -> Commit:
         """The next commit, waited for as long as `follow` was told."""
 
+    def _ready(self, timeout: float) -> bool: ...
     def __aiter__(self) -> Any:
         """The commits, without blocking the event loop."""
 

@@ -14,7 +14,8 @@ Value = Union[None, bool, int, float, str, bytes]
 Stored = Union[None, int, float, str, bytes]
 
 #: A moment: an aware datetime, a naive one or a `numpy.datetime64` as UTC, or an int of microseconds since
-#: 1970-01-01 UTC. A float is a TypeError; finer than a microsecond is a ValueError unless `floor=True`.
+#: 1970-01-01 UTC. A float is a TypeError; finer than a microsecond is a ValueError unless `floor=True`, and
+#: allowed as an end of a range.
 Stamp = Union[datetime, int, Any]
 
 AsType = Literal["natural", "struct", "float", "int", "text", "bytes", "union"]

@@ -610,3 +610,26 @@ def test_pickled_errors_keep_their_facts():
         again = pickle.loads(pickle.dumps(error))
         assert type(again) is type(error) and str(again) == str(error)
         assert again._facts == error._facts
+
+
+def test_what_retain_takes_for_a_number_of_rows(db):
+    """NumPy's integers were taken for microseconds since 1970, so that everything was kept."""
+    import types
+
+    for count in (np.int64(3), True + 1, type("Count", (int,), {})(1)):
+        db.append_batch("k", np.arange(10.0), np.arange(10) + 10**15)
+        db.retain(types.MappingProxyType({"k": count}))
+        assert len(db["k"]) == count
+    for wrong in (True, 1.5, "1", None):
+        with pytest.raises(TypeError):
+            db.retain({"k": wrong})
+    for wrong in (-1, 2**70):
+        with pytest.raises(ValueError, match="rows to keep"):
+            db.retain({"k": wrong})
+
+
+@pytest.mark.parametrize("missing", [pd.NaT, np.datetime64("NaT"), np.datetime64("NaT", "Y")])
+def test_nat_is_no_timestamp(db, missing):
+    with pytest.raises(ValueError, match="NaT is no timestamp"):
+        db.append("k", 1, missing)
+    assert "k" not in db

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 import time
 
@@ -109,3 +110,54 @@ def test_async_can_be_cancelled(db):
         return time.monotonic() - began
 
     assert asyncio.run(main()) < 1.0
+
+
+def test_a_cancelled_wait_loses_no_commit(db):
+    """The thread that waited was given the next commit, and dropped it: nobody was there any more."""
+    follower = db.follow()
+
+    async def first():
+        async for commit in follower:
+            return commit
+
+    async def main():
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(first(), 0.05)
+        before = follower.cursor
+        db.append("k", 1)
+        await asyncio.sleep(0.4)
+        assert follower.cursor == before, "nothing was delivered"
+        db.append("k", 2)
+        return [(await first()).changes[0].points[0][1] for _ in range(2)]
+
+    assert asyncio.run(main()) == [1, 2]
+    assert follower.next(0) is None
+
+
+def test_ctrl_c_while_a_commit_is_made_ready_loses_nothing(db):
+    follower = db.follow()
+    db.append_batch("k", np.arange(2_000_000.0), np.arange(2_000_000))
+
+    def stop(*_):
+        raise InterruptedError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        cursor = follower.cursor
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(InterruptedError):
+            follower.next(10)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert follower.cursor == cursor
+    assert len(follower.next(0).changes[0].points) == 2_000_000
+
+
+def test_moments_beyond_the_calendar_are_microseconds(db):
+    """They ended the following with an OverflowError."""
+    follower = db.follow()
+    db.append("k", 1, 2**63 - 1)
+    db.append("k", 2, 0)
+    assert follower.next(5).changes[0].points == [(2**63 - 1, 1)]
+    assert follower.next(5).changes[0].points[0][1] == 2

@@ -418,3 +418,57 @@ def test_memory_cannot_be_pickled():
             pickle.dumps(thing)
     with pytest.raises(ValueError):
         db.reader()
+
+
+def test_rows_are_named_as_in_python(filled):
+    """The step of a range was left out, and ints beyond 64 bits were taken for times."""
+    h = filled[0]["k"]
+    history = filled[0].history
+    assert len(history("k", rows=range(5, 8))) == 3
+    for wrong in (range(0, 10, 2), range(10, 0, -1), slice(0, 10, 2)):
+        with pytest.raises(ValueError, match="steps of one"):
+            history("k", rows=wrong)
+    for wrong in ([1, 2], (1, 2, 3), "ab", 5, (1.5, 2), (at(0), at(1))):
+        with pytest.raises(TypeError):
+            history("k", rows=wrong)
+    assert len(history("k", rows=(0, 2**70))) == len(h[0 : 2**70]) == len(h[-(2**70) :]) == 30_000
+    assert len(history("k", rows=(np.int64(-3), np.int64(-1)))) == 2
+
+
+def test_ends_between_two_microseconds_part_as_the_moment_does(db):
+    db.append_batch("k", [0, 1, 2], [0, 1, 2])
+    for nanos in (-1, 0, 1, 999, 1000, 1001, 1999, 2000, 2001):
+        moment = np.datetime64(nanos, "ns")
+        expected = [row for row in range(3) if row * 1000 >= nanos]
+        assert db["k"][moment:].to_numpy().tolist() == expected
+        assert db["k"][:moment].to_numpy().tolist() == list(range(3 - len(expected)))
+        assert len(db.scan(start=moment)) == len(expected) == len(db.history("k", start=moment))
+
+
+def test_the_type_of_filled_ints_does_not_depend_on_the_data(db):
+    db.append_batch("i", [1, 2, 3], [1, 2, 3])
+    assert db["i"].to_numpy(nulls="nan").dtype == "f8"
+    db.append("i", None)
+    assert db["i"].to_numpy(nulls="nan").dtype == "f8"
+    assert db["i"].to_numpy(nulls=np.int64(7)).tolist() == [1, 2, 3, 7]
+    masked = db["i"].to_numpy(nulls="mask")
+    assert masked.mask.tolist() == [False, False, False, True] and masked.dtype == "i8"
+    with pytest.raises(ValueError, match="nulls="):
+        db["i"].to_numpy(nulls=True)
+
+
+def test_a_pickled_frame_is_the_same_frame(path):
+    import multiprocessing
+
+    with synadb.open(path, durability="os") as db:
+        db.append_batch("a", [1.0, None, 3.0], [0, 10, 20])
+        db.append_batch("b", [4, 5, 6], [5, 15, 25])
+        frames = [
+            db.frame("*"),
+            db.frame(["b", "a"], every=5, start=0, end=30, fill=0.5, tolerance=0, as_type="float"),
+            db.frame(["a"], every="10us", align="forward", fill="last", tolerance=timedelta(seconds=3)),
+        ]
+        db.append("a", 9.0, 30)
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            for frame, there in zip(frames, pool.map(synadb.Frame.to_pyarrow, frames), strict=True):
+                assert there.equals(frame.to_pyarrow()) and frame.keys == pickle.loads(pickle.dumps(frame)).keys

@@ -344,6 +344,31 @@ def test_ctrl_c_ends_long_calls(large, tmp_path, call):
         db.close()
 
 
+OBJECTS = 6_000_000
+
+
+@pytest.mark.parametrize("call", ["to_pylist", "to_pydict", "texts", "list", "batch", "follow"])
+def test_ctrl_c_while_python_objects_are_made_or_read(path, call):
+    """They need the interpreter one by one; signals were looked for when all were done."""
+    with synadb.open(path, durability="os") as db:
+        texts = np.char.add("t", np.arange(OBJECTS if call == "texts" else 1).astype("U7")).tolist()
+        db.append_batch("t", texts, np.arange(len(texts)))
+        follower = db.follow()
+        db.append_batch("k", np.arange(float(OBJECTS)), np.arange(OBJECTS))
+        read, many = db["k"].read(), np.arange(4.0 * OBJECTS)
+        items = many.tolist() if call == "list" else []
+        work = {
+            "to_pylist": forever(read["timestamp"].to_pylist),
+            "to_pydict": forever(read.to_pydict),
+            "texts": forever(db["t"].to_numpy),
+            "list": forever(lambda: db.append_batch("l", items)),
+            "batch": forever(lambda: db.batch().append_batch("l", many)),
+            "follow": forever(lambda: follower.next(0) and None),
+        }[call]
+        # To let go of what was made may take as long as a look for signals.
+        assert interrupted(work) < LATE + 0.05
+
+
 def test_a_handler_may_raise_what_it_likes(path):
     class Alarm(Exception):
         pass
