@@ -22,8 +22,7 @@
  *     READ    CORRUPT, OUT_OF_MEMORY
  *     LOOK    CORRUPT, IO, DETACHED; of a read-only database that looks for newer commits first
  *     WRITE   READ_ONLY, IO, POISONED, DETACHED
- *     OPEN    INVALID_PATH, NOT_A_DATABASE, UNSUPPORTED, CORRUPT, TORN_TAIL_TOO_LONG, IO,
- *             OUT_OF_MEMORY
+ *     OPEN    INVALID_PATH, NOT_A_DATABASE, UNSUPPORTED, CORRUPT, IO, OUT_OF_MEMORY
  *
  * Every function may return INTERNAL_PANIC: a bug of the library, caught at its border.
  *
@@ -913,7 +912,7 @@ int64_t *syna_get_history_tensor_int_timed(const char *path,
  * Where somebody else moved, replaced or removed the file (it is DETACHED then) the next open of its
  * path leads to what is there now, for the earlier opens as well; each still takes a `syna_close`.
  *
- * Threads: any; an open of one file waits for no other file. Status: SUCCESS, OPEN, LOCKED,
+ * Threads: any; an open of one file waits for no other file. Status: SUCCESS, OPEN, TORN_TAIL_TOO_LONG, LOCKED,
  * OPTIONS_CONFLICT, NETWORK_FS.
  */
 int32_t syna_open(const char *path);
@@ -921,10 +920,11 @@ int32_t syna_open(const char *path);
 /**
  * As `syna_open` with options; NULL is all defaults. With `read_only` it is `syna_open_read_only`.
  *
- * Status: SUCCESS, OPEN, LOCKED, OPTIONS_CONFLICT, NETWORK_FS, FILE_NOT_FOUND, ALREADY_EXISTS,
+ * Status: SUCCESS, OPEN, TORN_TAIL_TOO_LONG, LOCKED, OPTIONS_CONFLICT, NETWORK_FS, FILE_NOT_FOUND, ALREADY_EXISTS,
  * INVALID_ARGUMENT.
  */
-int32_t syna_open_with_config(const char *path, const struct syna_options *options);
+int32_t syna_open_with_config(const char *path,
+                              const struct syna_options *options);
 
 /**
  * Opens the database at `path` for reading, also while another process writes to it. Takes no lock
@@ -1080,10 +1080,12 @@ int32_t syna_delete(const char *path,
  * Opens the database at `path` and puts a handle on it into `*out`, which is NULL unless the call
  * succeeds. `options` are the defaults where NULL. Every handle counts as one open of the database.
  *
- * Ended by `syna_db_close(*out)`. Threads: any. Status: SUCCESS, OPEN, LOCKED, OPTIONS_CONFLICT,
+ * Ended by `syna_db_close(*out)`. Threads: any. Status: SUCCESS, OPEN, TORN_TAIL_TOO_LONG, LOCKED, OPTIONS_CONFLICT,
  * NETWORK_FS, FILE_NOT_FOUND, ALREADY_EXISTS, INVALID_ARGUMENT.
  */
-int32_t syna_db_open(const char *path, const struct syna_options *options, struct syna_db **out);
+int32_t syna_db_open(const char *path,
+                     const struct syna_options *options,
+                     struct syna_db **out);
 
 /**
  * Ends the handle and its open of the database; the last open writes everything out, syncs it and

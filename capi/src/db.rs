@@ -30,7 +30,7 @@ pub(crate) fn on_db<T>(db: *const syna_db, call: impl FnOnce(&SynaDB) -> Result<
 /// Opens the database at `path` and puts a handle on it into `*out`, which is NULL unless the call
 /// succeeds. `options` are the defaults where NULL. Every handle counts as one open of the database.
 ///
-/// Ended by `syna_db_close(*out)`. Threads: any. Status: SUCCESS, OPEN, LOCKED, OPTIONS_CONFLICT,
+/// Ended by `syna_db_close(*out)`. Threads: any. Status: SUCCESS, OPEN, TORN_TAIL_TOO_LONG, LOCKED, OPTIONS_CONFLICT,
 /// NETWORK_FS, FILE_NOT_FOUND, ALREADY_EXISTS, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_db_open(

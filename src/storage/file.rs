@@ -121,6 +121,10 @@ impl Storage for FileStorage {
     }
 
     fn medium(&self, path: &Path) -> io::Result<Medium> {
+        // Tests of debug builds have no network to mount.
+        if cfg!(debug_assertions) && std::env::var_os("SYNADB_ON_NETWORK").is_some() {
+            return Ok(Medium::Network("a file system that a test calls one"));
+        }
         Ok(medium_of(&rustix::fs::statfs(path)?))
     }
 }

@@ -632,6 +632,48 @@ static void damaged_files(void) {
     }
 }
 
+/* More than 128 MiB that nobody knows to be durable, behind a commit that is torn. */
+static void a_long_torn_tail(void) {
+    struct syna_options raw = os_options;
+    raw.enable_delta = raw.enable_compression = SYNA_OFF;
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        CHECK_IS(syna_open_with_config("torn.syna", &raw), SYNA_SUCCESS);
+        for (int i = 0; i < 5; i++) CHECK(syna_put_text("torn.syna", "t", large_text) > 0);
+        raise(SIGKILL);
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+    FILE* file = fopen("torn.syna", "r+b");
+    CHECK(file && fseek(file, 0, SEEK_END) == 0);
+    long len = ftell(file), texts = 0;
+    char* all = malloc((size_t)len);
+    rewind(file);
+    CHECK(all && fread(all, 1, (size_t)len, file) == (size_t)len);
+    for (long at = 0; at + LARGE <= len; at++)
+        if (!memcmp(all + at, large_text, LARGE) && ++texts == 3) damage("torn.syna", at);
+    free(all);
+    CHECK(texts == 5 && fseek(file, 129L << 20, SEEK_SET) == 0);
+    CHECK(fputc('x', file) == 'x' && fclose(file) == 0);
+    struct context c = sound("torn.syna");
+    c.new_path = c.from = "torn.syna";
+    observe_some(&c, "_open");
+    while (syna_close(c.new_path) == SYNA_SUCCESS) {
+    }
+}
+
+/* Locks and maps of network file systems are not to be trusted. A debug build can be told that it is on one. */
+static void on_a_network(void) {
+    struct context c = sound("network.syna");
+    c.new_path = "network.syna";
+    CHECK(setenv("SYNADB_ON_NETWORK", "1", 1) == 0);
+    observe_some(&c, "_open");
+    CHECK(unsetenv("SYNADB_ON_NETWORK") == 0);
+    while (syna_close(c.new_path) == SYNA_SUCCESS) {
+    }
+}
+
 /* A full database that a test may spoil. */
 static struct context spoilable(const char* path, int32_t durability) {
     struct syna_options options = os_options;
@@ -1075,6 +1117,8 @@ int main(int argc, char** argv) {
         {"in_a_forked_child", in_a_forked_child},
         {"files_that_cannot_be_opened", files_that_cannot_be_opened},
         {"damaged_files", damaged_files},
+        {"a_long_torn_tail", a_long_torn_tail},
+        {"on_a_network", on_a_network},
         {"no_room", no_room},
         {"readers_beside_a_writer", readers_beside_a_writer},
         {"busy", busy},

@@ -17,7 +17,7 @@ use crate::status::status;
 /// Where somebody else moved, replaced or removed the file (it is DETACHED then) the next open of its
 /// path leads to what is there now, for the earlier opens as well; each still takes a `syna_close`.
 ///
-/// Threads: any; an open of one file waits for no other file. Status: SUCCESS, OPEN, LOCKED,
+/// Threads: any; an open of one file waits for no other file. Status: SUCCESS, OPEN, TORN_TAIL_TOO_LONG, LOCKED,
 /// OPTIONS_CONFLICT, NETWORK_FS.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_open(path: *const c_char) -> i32 {
@@ -27,7 +27,7 @@ pub unsafe extern "C" fn syna_open(path: *const c_char) -> i32 {
 
 /// As `syna_open` with options; NULL is all defaults. With `read_only` it is `syna_open_read_only`.
 ///
-/// Status: SUCCESS, OPEN, LOCKED, OPTIONS_CONFLICT, NETWORK_FS, FILE_NOT_FOUND, ALREADY_EXISTS,
+/// Status: SUCCESS, OPEN, TORN_TAIL_TOO_LONG, LOCKED, OPTIONS_CONFLICT, NETWORK_FS, FILE_NOT_FOUND, ALREADY_EXISTS,
 /// INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syna_open_with_config(
