@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import pickle
@@ -365,8 +366,16 @@ def test_ctrl_c_while_python_objects_are_made_or_read(path, call):
             "batch": forever(lambda: db.batch().append_batch("l", many)),
             "follow": forever(lambda: follower.next(0) and None),
         }[call]
-        # To let go of what was made may take as long as a look for signals.
-        assert interrupted(work) < LATE + 0.05
+        # A callback of the collector, as Hypothesis has one, swallows the exception of a signal that it
+        # is interrupted by. What else the machine does makes an answer late, but not each of three.
+        gc.disable()
+        try:
+            # To let go of what was made may take as long as a look for signals; of some million points
+            # of a commit, which are tuples of a datetime and a value, some tenths of a second.
+            letting_go = 0.3 if call == "follow" else 0.05
+            assert min(interrupted(work) for _ in range(3)) < LATE + letting_go
+        finally:
+            gc.enable()
 
 
 def test_a_handler_may_raise_what_it_likes(path):
