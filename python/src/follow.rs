@@ -8,14 +8,14 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString};
-use synadb::{Appended, Change, Cursor, FollowFrom, FollowedCommit};
+use synadb::{Appended, Change, Cursor, FollowFrom, FollowedCommit, Point};
 
 use crate::database::Source;
 use crate::errors::Raise;
 use crate::sugar;
 use crate::time::moment_of;
 use crate::value::value_of;
-use crate::wait::{long, patiently};
+use crate::wait::{SIGNALS_EVERY, long};
 
 /// How long a wait goes on without a look for signals.
 const LOOK: Duration = Duration::from_millis(15);
@@ -47,6 +47,17 @@ struct Held {
     /// Where to go on in order to get it again.
     before: Cursor,
     record: PyOnceLock<Py<PyAny>>,
+    /// What was made of the record when Ctrl-C came: the next call goes on from there. To let go of
+    /// millions of points takes longer than Ctrl-C may.
+    making: Mutex<Option<Making>>,
+}
+
+/// A record on its way.
+struct Making {
+    changes: Py<PyList>,
+    /// The change that comes next, and the points of it that were not made yet.
+    at: usize,
+    points: Option<(Py<PyList>, std::vec::IntoIter<Point>)>,
 }
 
 /// What a look for the next commit has found.
@@ -105,8 +116,8 @@ impl Follower {
                 None => return Ok(Found::Nothing),
                 Some(commit) if !self.concerns(&commit) => return Ok(Found::Other),
                 Some(commit) => {
-                    let record = PyOnceLock::new();
-                    queue.held.push_back(Arc::new(Held { commit, before, record }));
+                    let (record, making) = (PyOnceLock::new(), Mutex::default());
+                    queue.held.push_back(Arc::new(Held { commit, before, record, making }));
                 }
             }
         }
@@ -163,26 +174,56 @@ impl Follower {
     }
 
     fn make_record<'py>(&self, py: Python<'py>, held: &Arc<Held>) -> PyResult<Bound<'py, PyAny>> {
+        // Taken out, so that nobody waits for a lock with the interpreter.
+        let mut making = match held.making().take() {
+            Some(making) => making,
+            None => Making { changes: PyList::empty(py).unbind(), at: 0, points: None },
+        };
+        let made = self.go_on(py, held, &mut making);
+        if let Err(error) = made {
+            *held.making() = Some(making);
+            return Err(error);
+        }
         let fields = PyDict::new(py);
         fields.set_item("cursor", held.commit.cursor().to_string())?;
-        let changes = PyList::empty(py);
-        for (at, change) in held.commit.changes().iter().enumerate() {
-            if !self.follows(change.key()) {
-                continue;
-            }
-            let told = PyDict::new(py);
-            told.set_item("key", change.key())?;
-            let class = match change {
-                Change::Appended(appended) => {
-                    told.set_item("points", points_of(py, appended, held, at)?)?;
-                    "Appended"
-                }
-                _ => "Deleted",
-            };
-            changes.append(sugar::record(py, class, &told)?)?;
-        }
-        fields.set_item("changes", changes)?;
+        fields.set_item("changes", making.changes)?;
         sugar::record(py, "Commit", &fields)
+    }
+
+    /// Makes what is missing of the changes.
+    fn go_on(&self, py: Python<'_>, held: &Arc<Held>, making: &mut Making) -> PyResult<()> {
+        let changes = making.changes.bind(py).clone();
+        while let Some(change) = held.commit.changes().get(making.at) {
+            if self.follows(change.key()) {
+                let told = PyDict::new(py);
+                told.set_item("key", change.key())?;
+                let class = match change {
+                    Change::Appended(appended) => {
+                        let (pairs, points) = match &mut making.points {
+                            Some(points) => points,
+                            none => {
+                                let points = points_of(py, appended, held, making.at)?;
+                                none.insert((PyList::empty(py).unbind(), points.into_iter()))
+                            }
+                        };
+                        let pairs = pairs.bind(py);
+                        make_pairs(py, pairs, points)?;
+                        told.set_item("points", pairs)?;
+                        "Appended"
+                    }
+                    _ => "Deleted",
+                };
+                changes.append(sugar::record(py, class, &told)?)?;
+            }
+            (making.at, making.points) = (making.at + 1, None);
+        }
+        Ok(())
+    }
+}
+
+impl Held {
+    fn making(&self) -> MutexGuard<'_, Option<Making>> {
+        self.making.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -233,13 +274,13 @@ impl Follower {
     }
 }
 
-/// The points of a change as (datetime, value).
-fn points_of<'py>(
-    py: Python<'py>,
+/// The points of a change.
+fn points_of(
+    py: Python<'_>,
     appended: &Appended,
     held: &Arc<Held>,
     at: usize,
-) -> PyResult<Bound<'py, PyList>> {
+) -> PyResult<Vec<Point>> {
     let points = match appended.len() {
         0..=SHORT => py.detach(|| appended.points()),
         _ => {
@@ -250,10 +291,22 @@ fn points_of<'py>(
             })?
         }
     };
-    let pairs = PyList::empty(py);
-    for point in patiently(py, points.raise()?.into_iter()) {
-        let point = point?;
-        pairs.append((moment_of(py, point.timestamp)?, value_of(py, point.value)?))?;
+    points.raise()
+}
+
+/// Makes (datetime, value) of points. Ctrl-C leaves those that are left.
+fn make_pairs(
+    py: Python<'_>,
+    pairs: &Bound<'_, PyList>,
+    points: &mut std::vec::IntoIter<Point>,
+) -> PyResult<()> {
+    loop {
+        for point in points.by_ref().take(SIGNALS_EVERY) {
+            pairs.append((moment_of(py, point.timestamp)?, value_of(py, point.value)?))?;
+        }
+        if points.as_slice().is_empty() {
+            return Ok(());
+        }
+        py.check_signals()?;
     }
-    Ok(pairs)
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -46,3 +47,12 @@ def any_db(request: pytest.FixtureRequest, path: Path):
         db = synadb.open(path, durability="os", enable_delta=encode, enable_compression=encode)
     with db:
         yield db
+
+
+@pytest.fixture
+def no_collector():
+    """For tests of signals: a callback of the collector, as Hypothesis has one, swallows the exception of
+    a signal that it is interrupted by."""
+    gc.disable()
+    yield
+    gc.enable()

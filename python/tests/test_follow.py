@@ -134,6 +134,7 @@ def test_a_cancelled_wait_loses_no_commit(db):
     assert follower.next(0) is None
 
 
+@pytest.mark.usefixtures("no_collector")
 def test_ctrl_c_while_a_commit_is_made_ready_loses_nothing(db):
     follower = db.follow()
     db.append_batch("k", np.arange(2_000_000.0), np.arange(2_000_000))
