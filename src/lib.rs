@@ -99,7 +99,7 @@ pub use maintenance::{
     VerifyReport, salvage, salvage_storage, salvage_with,
 };
 pub use materialize::{AsType, Explain, ExplainColumn, OnMismatch, Order, Tensor, TensorNumber};
-pub use query::{Aggregate, Align, Downsample, Every, Fill, HistoryStats, Number};
+pub use query::{Aggregate, Align, Downsample, Every, Fill, HistoryStats, Number, parse_tolerance};
 pub use registry::{
     close_db, open_db, open_db_read_only, open_db_read_only_with, open_db_with, with_db,
 };
@@ -108,6 +108,8 @@ pub use registry::{
 #[doc(hidden)]
 pub mod bindings {
     pub use crate::fork::PerProcess;
+    #[cfg(feature = "c-data")]
+    pub use crate::ingest::c_data::{CBatches, CStream, batch_of, import_array};
 
     /// What an append without a timestamp has, microseconds since 1970-01-01 UTC.
     pub fn now() -> i64 {

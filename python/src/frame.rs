@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict, PyFloat, PyInt, PyString, PyTuple};
-use synadb::{Align, AsType, Every, Fill, OnMismatch};
+use synadb::{Align, AsType, Every, Fill, OnMismatch, parse_tolerance};
 
 use crate::batch::Batch;
 use crate::errors::Raise;
-use crate::history::{as_type_of, every_of, on_mismatch_of, times};
+use crate::history::{as_type_of, every_of, micros_of, on_mismatch_of, times};
 use crate::memory::Memory;
 use crate::snapshot::View;
 use crate::time::end_of;
@@ -131,19 +131,19 @@ fn fill_of(fill: &Bound<'_, PyAny>) -> PyResult<Fill> {
     Err(PyValueError::new_err("fill= is None, 'last', or a number"))
 }
 
-/// As steps are, and zero too.
+/// A text, a timedelta, or microseconds; not negative.
 fn tolerance_of(tolerance: &Bound<'_, PyAny>) -> PyResult<Duration> {
-    let is_zero = match tolerance.cast::<PyString>() {
-        Ok(text) => text.to_str()?.trim_start_matches('0').bytes().next().is_some_and(|byte| {
-            byte.is_ascii_alphabetic() && text.to_str().is_ok_and(|text| text.starts_with('0'))
-        }),
-        Err(_) => !tolerance.is_truthy()?,
-    };
-    if is_zero {
-        return Ok(Duration::ZERO);
+    if let Ok(text) = tolerance.cast::<PyString>() {
+        return parse_tolerance(text.to_str()?).raise();
     }
-    let micros = every_of(tolerance)?.micros();
-    Ok(Duration::from_micros(u64::try_from(micros).unwrap_or_default()))
+    let Some(micros) = micros_of(tolerance)? else {
+        return Err(PyTypeError::new_err(
+            "a tolerance is a text as in '15m' or '0s', a timedelta, or an int of microseconds",
+        ));
+    };
+    let micros =
+        u64::try_from(micros).map_err(|_| PyValueError::new_err("tolerance is below 0"))?;
+    Ok(Duration::from_micros(micros))
 }
 
 /// Many keys side by side on one axis of time, as of one commit.

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyCapsule, PyDelta, PyDict, PyInt, PyList, PyRange, PySlice, PyTuple};
+use pyo3::types::{PyBool, PyCapsule, PyDelta, PyDict, PyInt, PyList, PyRange, PySlice, PyTuple};
 use synadb::{Aggregate, AsType, Downsample, Every, HistoryStats, Number, OnMismatch, Order};
 
 use crate::batch::Batch;
@@ -196,16 +196,24 @@ pub(crate) fn every_of(every: &Bound<'_, PyAny>) -> PyResult<Every> {
     if let Ok(text) = every.extract::<String>() {
         return Every::from_str(&text).raise();
     }
-    if every.is_instance_of::<PyInt>() {
-        return Every::from_micros(every.extract()?).raise();
-    }
-    if every.is_instance_of::<PyDelta>() {
-        let micros = every.py().import("datetime")?.getattr("timedelta")?.call1((0, 0, 1))?;
-        return Every::from_micros(every.floor_div(micros)?.extract()?).raise();
+    if let Some(micros) = micros_of(every)? {
+        return Every::from_micros(micros).raise();
     }
     Err(PyTypeError::new_err(
         "a step in time is a text as in '15m' or '1h', a timedelta, or an int of microseconds",
     ))
+}
+
+/// The microseconds of an int or a timedelta; None for anything else.
+pub(crate) fn micros_of(length: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
+    if length.is_instance_of::<PyInt>() && !length.is_instance_of::<PyBool>() {
+        return length.extract().map(Some);
+    }
+    if !length.is_instance_of::<PyDelta>() {
+        return Ok(None);
+    }
+    let micros = length.py().import("datetime")?.getattr("timedelta")?.call1((0, 0, 1))?;
+    length.floor_div(micros)?.extract().map(Some)
 }
 
 /// The bytes up to which a read is done at once, with the interpreter.

@@ -203,8 +203,12 @@ def test_frame(any_db):
     with pytest.raises(synadb.InvalidKeyError):
         any_db.frame(["temp", "temp"])
     for wrong in ({"align": "asof"}, {"fill": "zero"}, {"every": "1y"}, {"tolerance": "x"}):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
             any_db.frame(["temp"], **wrong)
+    with pytest.raises(ValueError, match="tolerance"):
+        any_db.frame(["temp"], tolerance=-1)
+    with pytest.raises(TypeError, match="tolerance"):
+        any_db.frame(["temp"], tolerance=0.5)
     with pytest.raises(TypeError):
         any_db.frame([b"temp"])
 

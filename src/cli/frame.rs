@@ -2,6 +2,7 @@
 
 use std::ops::Bound;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int8Type, Int64Type, TimestampMicrosecondType};
@@ -12,7 +13,7 @@ use super::Streams;
 use super::error::CliError;
 use super::output::{Cell, FormatArgs, Rows};
 use super::selection::{TimeArgs, select_keys};
-use crate::{Align, Every, Fill, SynaDB, SynaError};
+use crate::{Align, Every, Fill, SynaDB, SynaError, parse_tolerance};
 
 /// Print several keys side by side, a row for each time and a column for each key
 ///
@@ -27,15 +28,15 @@ pub(crate) struct Args {
     keys: Vec<String>,
     #[command(flatten)]
     times: TimeArgs,
-    /// Rows a fixed step apart (15m, 1h): from --since up to --until, or around all points
+    /// Rows a fixed step apart (15m, 1h): from --since, or the first point, up to --until, or the last
     #[arg(long, value_name = "STEP")]
     every: Option<Every>,
     /// Which point a row sees: backward, forward or nearest
     #[arg(long, default_value = "backward", value_name = "HOW", value_parser = align)]
     align: Align,
-    /// See no point that is further away than this (10m, 1h)
-    #[arg(long, value_name = "LENGTH")]
-    tolerance: Option<Every>,
+    /// See no point that is further away than this (0s, 10m, 1h)
+    #[arg(long, value_name = "LENGTH", value_parser = parse_tolerance)]
+    tolerance: Option<Duration>,
     /// What stands where a row sees nothing: none, last, or a number
     #[arg(long, default_value = "none", value_name = "WHAT", value_parser = fill)]
     #[arg(allow_hyphen_values = true)]
@@ -60,10 +61,6 @@ fn fill(text: &str) -> Result<Fill, String> {
 
 pub(crate) fn run(args: &Args, streams: &mut Streams<'_>) -> Result<(), CliError> {
     let (since, until) = (args.times.since, args.times.until);
-    if args.every.is_some() && since.is_some() != until.is_some() {
-        let what = "with --every, --since and --until go together: rows have a first and a last";
-        return Err(CliError::Usage(what.to_owned()));
-    }
     let db = SynaDB::open_read_only(&args.file)?;
     let snapshot = db.snapshot()?;
     let mut keys = Vec::new();
@@ -85,7 +82,7 @@ pub(crate) fn run(args: &Args, streams: &mut Streams<'_>) -> Result<(), CliError
         frame = frame.every(every);
     }
     if let Some(tolerance) = args.tolerance {
-        frame = frame.tolerance(tolerance.into());
+        frame = frame.tolerance(tolerance);
     }
     let table = frame.read()?;
     let columns: Vec<&str> =

@@ -34,6 +34,9 @@ const UNITS: [(&str, i64); 7] = [
 
 const WHAT: &str = "it must be a positive number and a unit of us, ms, s, m, h, d, w";
 
+const WHAT_OF_TOLERANCE: &str =
+    "it must be a number, 0 or more, and a unit of us, ms, s, m, h, d, w";
+
 fn invalid() -> SynaError {
     SynaError::InvalidOption { option: "every", what: WHAT }
 }
@@ -54,16 +57,32 @@ impl Every {
     }
 }
 
+/// A number and a unit as microseconds; `None` for what is none, or too much.
+fn micros_of(text: &str) -> Option<i64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let (_, micros) = UNITS.iter().find(|(name, _)| *name == unit)?;
+    number.parse::<i64>().ok()?.checked_mul(*micros)
+}
+
 impl FromStr for Every {
     type Err = SynaError;
 
     fn from_str(text: &str) -> Result<Every> {
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = text.split_at_checked(digits).ok_or_else(invalid)?;
-        let (_, micros) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(invalid)?;
-        let number: i64 = number.parse().map_err(|_| invalid())?;
-        Every::from_micros(number.checked_mul(*micros).ok_or_else(invalid)?)
+        Every::from_micros(micros_of(text).ok_or_else(invalid)?)
     }
+}
+
+/// Parses a length for [`Frame::tolerance`](crate::Frame::tolerance): a number, which may be 0, and
+/// a unit as of [`Every`].
+///
+/// # Errors
+///
+/// `InvalidOption` for anything else.
+pub fn parse_tolerance(text: &str) -> Result<Duration> {
+    let micros = micros_of(text).and_then(|micros| u64::try_from(micros).ok());
+    let invalid = SynaError::InvalidOption { option: "tolerance", what: WHAT_OF_TOLERANCE };
+    micros.map(Duration::from_micros).ok_or(invalid)
 }
 
 impl TryFrom<Duration> for Every {
@@ -102,6 +121,17 @@ mod tests {
         }
         assert_eq!("7d".parse::<Every>().unwrap().to_string(), "1w");
         assert_eq!("60m".parse::<Every>().unwrap(), "1h".parse().unwrap());
+    }
+
+    #[test]
+    fn a_tolerance_may_be_zero() {
+        for (text, micros) in [("0s", 0), ("00w", 0), ("1ms", 1000)] {
+            assert_eq!(parse_tolerance(text).unwrap(), Duration::from_micros(micros));
+        }
+        for text in ["", "0", "0y", "-1s", "s", "99999999999w"] {
+            let error = parse_tolerance(text).unwrap_err();
+            assert!(error.to_string().starts_with("option tolerance: "), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub use align::{Align, Fill};
 pub(crate) use align::{Grid, UnionOfTimes, carry_last, rows_seen};
 pub use downsample::Downsample;
 pub(crate) use downsample::{check_count, downsample, nearest_floats};
-pub use every::Every;
+pub use every::{Every, parse_tolerance};
 pub use resample::Aggregate;
 pub(crate) use resample::resample;
 pub use stats::{HistoryStats, Number};
