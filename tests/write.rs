@@ -23,9 +23,10 @@ use arrow_array::types::{
 use arrow_array::{
     Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Date64Array, DictionaryArray,
     Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, Int64Array, LargeBinaryArray,
-    LargeStringArray, NullArray, PrimitiveArray, RecordBatch, RecordBatchReader, StringArray,
-    StructArray, TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray,
-    TimestampSecondArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array, UnionArray,
+    LargeStringArray, NullArray, PrimitiveArray, RecordBatch, RecordBatchIterator,
+    RecordBatchReader, StringArray, StructArray, TimestampMicrosecondArray,
+    TimestampMillisecondArray, TimestampNanosecondArray, TimestampSecondArray, UInt8Array,
+    UInt16Array, UInt32Array, UInt64Array, UnionArray,
 };
 use arrow_buffer::NullBuffer;
 use arrow_schema::{ArrowError, DataType, Field, Fields, Schema, UnionFields};
@@ -330,7 +331,8 @@ fn assert_refused(batch: &RecordBatch, options: &WriteOptions, check: impl Fn(&S
     let bytes = db.stats().unwrap().log_bytes;
     check(&db.write_with(batch, options).unwrap_err());
     let atomic = options.clone().with_atomic(true);
-    check(&db.write_reader([Ok(batch.clone())], &atomic).unwrap_err());
+    let one = RecordBatchIterator::new([Ok(batch.clone())], batch.schema());
+    check(&db.write_reader(one, &atomic).unwrap_err());
     assert_eq!(db.stats().unwrap().log_bytes, bytes);
     assert_eq!(db.keys().unwrap(), ["before"]);
     db.append_at("after", 1, 1.0).unwrap();
@@ -577,6 +579,13 @@ fn wide_batches_bring_a_key_for_each_column() {
     assert_eq!(db.get("JFK/sky").unwrap(), Some(Atom::Text("clear".into())));
 }
 
+/// What an iterator gives, as a stream of the long form of floats.
+fn stream<B: IntoIterator<Item = Result<RecordBatch, ArrowError>>>(
+    batches: B,
+) -> RecordBatchIterator<B::IntoIter> {
+    RecordBatchIterator::new(batches.into_iter(), long(texts(&[]), &[], floats(&[])).schema())
+}
+
 /// Batches of a few rows of each of two keys, `count` of them.
 fn batches(count: i64, rows: i64) -> Vec<RecordBatch> {
     let one = |number: i64| {
@@ -594,7 +603,7 @@ fn a_reader_is_a_commit_for_each_batch_or_one_for_all() {
         let all = batches(5, rows);
         for atomic in [false, true] {
             let db = db();
-            let reader = all.clone().into_iter().map(Ok);
+            let reader = stream(all.clone().into_iter().map(Ok));
             let written = db.write_reader(reader, &options().with_atomic(atomic)).unwrap();
             assert_eq!(written.commits, if atomic { 1 } else { 5 });
             assert_eq!((written.rows, written.points), (5 * rows as u64, 5 * rows as u64));
@@ -613,14 +622,48 @@ fn nothing_to_write_is_no_commit() {
     let empty = batches(1, 10)[0].slice(0, 0);
     for written in [
         db.write(&empty).unwrap(),
-        db.write_reader([], &options()).unwrap(),
-        db.write_reader([Ok(empty.clone())], &options()).unwrap(),
-        db.write_reader([Ok(empty)], &options().with_atomic(true)).unwrap(),
+        db.write_reader(stream([]), &options()).unwrap(),
+        db.write_reader(stream([Ok(empty.clone())]), &options()).unwrap(),
+        db.write_reader(stream([Ok(empty)]), &options().with_atomic(true)).unwrap(),
     ] {
         assert_eq!((written.rows, written.points, written.commits), (0, 0, 0));
         assert_eq!(written.offset, 12_288, "the log's end");
     }
     assert!(db.keys().unwrap().is_empty());
+}
+
+/// What stands in the schema is checked although no batch comes, and before one is asked for.
+#[test]
+fn columns_that_a_stream_lacks_are_missed_before_its_first_batch() {
+    let db = db();
+    let never = || std::iter::once_with(|| -> Result<RecordBatch, ArrowError> { unreachable!() });
+    let of = |names: &[&str]| {
+        let field = |name: &&str| Field::new(*name, DataType::Null, true);
+        Arc::new(Schema::new(names.iter().map(field).collect::<Vec<_>>()))
+    };
+    for atomic in [false, true] {
+        let options = options().with_atomic(atomic);
+        for names in [&[][..], &["key", "timestamp"], &["key", "value"], &["timestamp", "value"]] {
+            let reader = RecordBatchIterator::new(never(), of(names));
+            let error = db.write_reader(reader, &options).unwrap_err();
+            assert!(matches!(error, SynaError::ColumnNotFound { .. }), "{names:?}: {error}");
+        }
+        let twice = of(&["key", "timestamp", "value", "value"]);
+        let error = db.write_reader(RecordBatchIterator::new(never(), twice), &options);
+        assert!(matches!(error, Err(SynaError::DuplicateColumn { .. })));
+        let reader = RecordBatchIterator::new(never(), of(&["key", "value"]));
+        let error = db.write_wide_reader(reader, &options).unwrap_err();
+        assert!(matches!(error, SynaError::ColumnNotFound { .. }), "{error}");
+        // The types of a table without rows are no matter.
+        let schema = of(&["key", "timestamp", "value"]);
+        for batches in [vec![], vec![Ok(RecordBatch::new_empty(Arc::clone(&schema)))]] {
+            let empty = RecordBatchIterator::new(batches, Arc::clone(&schema));
+            assert_eq!(db.write_reader(empty, &options).unwrap().rows, 0);
+        }
+        let nulls = vec![Arc::new(NullArray::new(1)) as ArrayRef; 3];
+        let one = RecordBatch::try_new(schema, nulls).unwrap();
+        assert!(is_cell(&db.write(&one).unwrap_err(), "timestamp", 0, &CellFault::NullTimestamp));
+    }
 }
 
 #[test]
@@ -630,7 +673,7 @@ fn a_reader_that_fails_in_the_middle_leaves_what_was_committed_and_says_how_much
         all.chain([Err(ArrowError::CsvError("line 7".into()))])
     };
     let db_ = db();
-    let error = db_.write_reader(failing(), &options()).unwrap_err();
+    let error = db_.write_reader(stream(failing()), &options()).unwrap_err();
     let SynaError::WriteStopped { rows: 300, commits: 3, source } = &error else {
         panic!("{error}");
     };
@@ -640,7 +683,7 @@ fn a_reader_that_fails_in_the_middle_leaves_what_was_committed_and_says_how_much
     assert_eq!(db_.len("a").unwrap(), 150);
 
     let db_ = db();
-    let error = db_.write_reader(failing(), &options().with_atomic(true)).unwrap_err();
+    let error = db_.write_reader(stream(failing()), &options().with_atomic(true)).unwrap_err();
     assert!(matches!(error, SynaError::Arrow { .. }), "{error}");
     assert!(db_.keys().unwrap().is_empty());
     db_.append("a", 1.0).unwrap();
@@ -649,7 +692,7 @@ fn a_reader_that_fails_in_the_middle_leaves_what_was_committed_and_says_how_much
     // A row is counted from the beginning of the call.
     let mut all = batches(2, 100);
     all.push(long(texts(&["a", ""]), &[1, 2], floats(&[1.0, 2.0])));
-    let error = db().write_reader(all.into_iter().map(Ok), &options()).unwrap_err();
+    let error = db().write_reader(stream(all.into_iter().map(Ok)), &options()).unwrap_err();
     let SynaError::WriteStopped { rows: 200, commits: 2, source } = error else { panic!() };
     assert!(is_cell(&source, "key", 201, &CellFault::EmptyKey), "{source}");
 }
@@ -662,7 +705,7 @@ fn a_reader_that_panics_leaves_nothing_locked_and_nothing_half_written() {
             panic!("a bug of the caller's");
         }));
         let options = options().with_atomic(atomic);
-        let ended = catch_unwind(AssertUnwindSafe(|| db.write_reader(reader, &options)));
+        let ended = catch_unwind(AssertUnwindSafe(|| db.write_reader(stream(reader), &options)));
         assert!(ended.is_err());
         let kept = if atomic { 0 } else { 150 };
         assert_eq!(db.len("a").unwrap(), kept);
@@ -686,7 +729,7 @@ fn a_reader_may_use_the_database_it_is_written_to() {
     let reader = reader.map(|batch: Result<_, SynaError>| {
         batch.map_err(|error| ArrowError::ExternalError(Box::new(error)))
     });
-    db.write_reader(reader, &options()).unwrap();
+    db.write_reader(stream(reader), &options()).unwrap();
     assert_eq!(db.len("inside").unwrap(), 5);
     assert_eq!(db.get_history_floats("a").unwrap()[199], 160.0);
 
@@ -696,7 +739,7 @@ fn a_reader_may_use_the_database_it_is_written_to() {
         let error = closing.history("none").unwrap_err();
         Err(ArrowError::ExternalError(Box::new(error)))
     });
-    let error = db.write_reader(reader, &options()).unwrap_err();
+    let error = db.write_reader(stream(reader), &options()).unwrap_err();
     assert!(matches!(error, SynaError::KeyNotFound { .. }), "{error}");
 }
 
@@ -710,7 +753,7 @@ fn a_database_closed_by_its_reader_takes_no_more() {
         }
         Ok(batch)
     });
-    let error = db.write_reader(reader, &options()).unwrap_err();
+    let error = db.write_reader(stream(reader), &options()).unwrap_err();
     let SynaError::WriteStopped { rows: 100, commits: 1, source } = error else { panic!() };
     assert!(matches!(*source, SynaError::Closed), "{source}");
 }
@@ -721,9 +764,9 @@ fn an_atomic_write_stages_no_more_than_its_budget() {
     // 300 rows of 16 bytes, two keys of 257.
     let all = || batches(3, 100).into_iter().map(Ok);
     let within = options().with_atomic(true).with_write_budget_bytes(5_314);
-    db.write_reader(all(), &within).unwrap();
+    db.write_reader(stream(all()), &within).unwrap();
     assert_eq!(db.len("a").unwrap(), 150);
-    let error = db.write_reader(all(), &within.clone().with_write_budget_bytes(5_313));
+    let error = db.write_reader(stream(all()), &within.clone().with_write_budget_bytes(5_313));
     match error.unwrap_err() {
         SynaError::BatchTooLarge { what, len: 5_314, max: 5_313 } => {
             assert!(what.contains("write_budget_bytes"), "{what}");
@@ -734,16 +777,16 @@ fn an_atomic_write_stages_no_more_than_its_budget() {
     // Texts count by their length.
     let words = of_values(texts(&[&"x".repeat(1_000)]));
     let budget = |bytes| options().with_atomic(true).with_write_budget_bytes(bytes);
-    db.write_reader([Ok(words.clone())], &budget(1_289)).unwrap();
-    db.write_reader([Ok(words)], &budget(1_288)).unwrap_err();
+    db.write_reader(stream([Ok(words.clone())]), &budget(1_289)).unwrap();
+    db.write_reader(stream([Ok(words)]), &budget(1_288)).unwrap_err();
     // So do keys, each once: many of few points are mostly names.
     let names: Vec<String> = (0..100).map(|number| format!("{number:01000}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let wordy = long(texts(&names), &[0; 100], floats(&[1.0; 100]));
     let twice = || [Ok(wordy.clone()), Ok(wordy.clone())];
     let needed = 100 * (1_000 + 256) + 200 * 16;
-    db.write_reader(twice(), &budget(needed)).unwrap();
-    db.write_reader(twice(), &budget(needed - 1)).unwrap_err();
+    db.write_reader(stream(twice()), &budget(needed)).unwrap();
+    db.write_reader(stream(twice()), &budget(needed - 1)).unwrap_err();
     // One batch is a commit anyway, and staged nowhere.
     db.write_with(&batches(1, 1_000)[0], &budget(1)).unwrap();
 }
@@ -788,7 +831,7 @@ fn a_read_only_handle_refuses() {
     assert!(matches!(db.write(&all[0]), Err(SynaError::ReadOnly)));
     assert!(matches!(db.write_wide(&all[0]), Err(SynaError::ReadOnly)));
     let reader = std::iter::once_with(|| -> Result<RecordBatch, ArrowError> { unreachable!() });
-    assert!(matches!(db.write_reader(reader, &options()), Err(SynaError::ReadOnly)));
+    assert!(matches!(db.write_reader(stream(reader), &options()), Err(SynaError::ReadOnly)));
 }
 
 fn mixed_points() -> Vec<Point> {
@@ -835,7 +878,9 @@ fn what_histories_leave_as_can_be_written_again() {
             let renamed = rename(&wide, to);
             db.write_wide(&renamed.slice(0, 7)).unwrap();
             let stream = history.rows(7..u64::MAX).stream().unwrap();
+            let schema = renamed.schema();
             let renamed = stream.map(|batch| batch.map(|batch| rename(&batch, to)));
+            let renamed = RecordBatchIterator::new(renamed, schema);
             db.write_wide_reader(renamed, &options()).unwrap();
             assert_eq!(bits(db.get_history(to).unwrap()), bits(points.clone()), "{as_type:?}");
         }
@@ -988,7 +1033,7 @@ proptest! {
         let at = if rows.is_empty() { 0 } else { cut.index(rows.len()) };
         let parts = [whole.slice(0, at), whole.slice(at, rows.len() - at)];
         let many = db();
-        many.write_reader(parts.map(Ok), &options().with_atomic(atomic)).unwrap();
+        many.write_reader(stream(parts.map(Ok)), &options().with_atomic(atomic)).unwrap();
         prop_assert_eq!(many.keys().unwrap(), single.keys().unwrap());
         for key in single.keys().unwrap() {
             prop_assert_eq!(

@@ -10,7 +10,7 @@ use synadb_core::{WriteOptions, Written};
 use crate::arrow::{ArrowArray, ArrowArrayStream, ArrowSchema};
 use crate::classic::on_path;
 use crate::db::{on_db, syna_db};
-use crate::import::{self, Reader};
+use crate::import;
 use crate::input::{self, Out};
 use crate::options::{self, Options};
 use crate::status::{Result, status};
@@ -180,7 +180,7 @@ pub unsafe extern "C" fn syna_write_stream(
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
         stream_in("syna_write_stream", options, stream, out, |stream, options| {
-            on_path(path, |db| Ok(db.write_reader(Reader::new(stream)?, options)?))
+            on_path(path, |db| Ok(db.write_reader(import::batches(stream)?, options)?))
         })
     }
 }
@@ -196,7 +196,7 @@ pub unsafe extern "C" fn syna_db_write_stream(
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
         stream_in("syna_db_write_stream", options, stream, out, |stream, options| {
-            on_db(db, |db| Ok(db.write_reader(Reader::new(stream)?, options)?))
+            on_db(db, |db| Ok(db.write_reader(import::batches(stream)?, options)?))
         })
     }
 }
@@ -250,7 +250,7 @@ pub unsafe extern "C" fn syna_write_wide_stream(
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
         stream_in("syna_write_wide_stream", options, stream, out, |stream, options| {
-            on_path(path, |db| Ok(db.write_wide_reader(Reader::new(stream)?, options)?))
+            on_path(path, |db| Ok(db.write_wide_reader(import::batches(stream)?, options)?))
         })
     }
 }
@@ -266,7 +266,7 @@ pub unsafe extern "C" fn syna_db_write_wide_stream(
     // SAFETY: the header asks callers for what these functions do.
     unsafe {
         stream_in("syna_db_write_wide_stream", options, stream, out, |stream, options| {
-            on_db(db, |db| Ok(db.write_wide_reader(Reader::new(stream)?, options)?))
+            on_db(db, |db| Ok(db.write_wide_reader(import::batches(stream)?, options)?))
         })
     }
 }

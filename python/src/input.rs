@@ -8,7 +8,7 @@ use arrow_array::types::{
     TimestampNanosecondType, TimestampSecondType,
 };
 use arrow_array::{
-    Array, ArrayRef, Float64Array, Int64Array, RecordBatch, RecordBatchOptions,
+    Array, ArrayRef, Float64Array, Int64Array, RecordBatch, RecordBatchIterator,
     TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray,
     TimestampSecondArray,
 };
@@ -17,13 +17,12 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyCapsule, PyDict, PyString};
-use pyo3_arrow::ffi::ArrayReader;
-use pyo3_arrow::input::AnyArray;
-use pyo3_arrow::{PyArray, PyArrayReader};
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString};
+use synadb::bindings::batch_of;
 use synadb::{Atom, SynaDB, SynaError, WriteOptions};
 
-use crate::errors::Raise;
+use crate::errors::{Raise, bug};
+use crate::import::{Arrays, arrow};
 use crate::memory::foreign;
 use crate::sugar;
 use crate::time::{Unit, nat_error, now, stamp_of};
@@ -105,7 +104,7 @@ impl Points {
                     Field::new(&self.key, values.data_type().clone(), true),
                 ]);
                 let batch = RecordBatch::try_new(Arc::new(schema), vec![stamps, values]);
-                let batch = batch.map_err(|e| SynaError::Arrow { source: Arc::new(e) })?;
+                let batch = batch.map_err(arrow)?;
                 let options = WriteOptions::default().with_time_column(time).with_floor(self.floor);
                 Ok(db.write_wide_with(&batch, &options)?.offset)
             }
@@ -296,26 +295,17 @@ fn items_of<T>(
 /// An Arrow array, or a stream of them in one piece.
 fn arrow_array(object: &Bound<'_, PyAny>) -> PyResult<Option<ArrayRef>> {
     let py = object.py();
-    let has = |name| object.hasattr(name);
-    if !has(intern!(py, "__arrow_c_array__"))? && !has(intern!(py, "__arrow_c_stream__"))? {
-        return Ok(None);
-    }
-    let array: AnyArray = object.extract()?;
-    let reader = array.into_reader()?;
-    let data_type = reader.field().data_type().clone();
+    let Some(arrays) = Arrays::of(object)? else { return Ok(None) };
+    let data_type = arrays.field().data_type().clone();
     // The stream may run Python code of its own.
-    let arrays = py.detach(|| {
-        reader
-            .map(|array| array.and_then(|array| validated([&array]).map(|()| array)))
-            .collect::<Result<Vec<ArrayRef>, ArrowError>>()
-    });
-    let arrays = arrays.map_err(|source| SynaError::Arrow { source: source.into() }).raise()?;
+    let arrays = py.detach(|| arrays.collect::<Result<Vec<ArrayRef>, ArrowError>>());
+    let arrays = arrays.map_err(arrow).raise()?;
     Ok(Some(match arrays.as_slice() {
         [] => arrow_array::new_empty_array(&data_type),
         [one] => Arc::clone(one),
         several => {
             let several: Vec<&dyn Array> = several.iter().map(AsRef::as_ref).collect();
-            arrow_select::concat::concat(&several).map_err(pyo3_arrow::error::PyArrowError::from)?
+            arrow_select::concat::concat(&several).map_err(arrow).raise()?
         }
     }))
 }
@@ -462,58 +452,25 @@ fn buffer(object: &Bound<'_, PyAny>) -> PyResult<Option<ArrayRef>> {
     })
 }
 
-/// Offsets, lengths and texts are checked, because whoever made the arrays may have made a mistake; that
-/// their pointers lead to as much memory as they say cannot be.
-fn validated<'a>(arrays: impl IntoIterator<Item = &'a ArrayRef>) -> Result<(), ArrowError> {
-    arrays.into_iter().try_for_each(|array| array.to_data().validate_full())
-}
-
-/// The batches of anything that has them, as arrays of structs.
-///
-/// Not as a reader of batches, which forgets which of the structs are null.
-fn reader_of(data: &Bound<'_, PyAny>) -> PyResult<Box<dyn ArrayReader + Send>> {
-    let py = data.py();
-    let has = |name| data.hasattr(name);
-    let reader = if let Ok(stream) = data.cast::<PyCapsule>() {
-        PyArrayReader::from_arrow_pycapsule(stream)?.into_reader()?
-    } else if let Ok((schema, array)) =
-        data.extract::<(Bound<'_, PyCapsule>, Bound<'_, PyCapsule>)>()
-    {
-        AnyArray::Array(PyArray::from_arrow_pycapsule(&schema, &array)?).into_reader()?
-    } else if has(intern!(py, "__arrow_c_stream__"))? || has(intern!(py, "__arrow_c_array__"))? {
-        data.extract::<AnyArray>()?.into_reader()?
-    } else {
+/// The arrays of structs of anything that has a table.
+fn table_of(data: &Bound<'_, PyAny>) -> PyResult<Arrays> {
+    let arrays = match Arrays::of_capsules(data)? {
+        Some(arrays) => Some(arrays),
+        None => Arrays::of(data)?,
+    };
+    let Some(arrays) = arrays else {
         let name = data.get_type().name()?;
         return Err(PyTypeError::new_err(format!(
             "{name} has neither __arrow_c_stream__ nor __arrow_c_array__: pass a table or frame of \
              Polars, pandas, pyarrow or DuckDB, or use append_batch for arrays of one key"
         )));
     };
-    let field = reader.field();
-    if let DataType::Struct(_) = field.data_type() {
-        return Ok(reader);
+    match arrays.field().data_type() {
+        DataType::Struct(_) => Ok(arrays),
+        other => Err(PyTypeError::new_err(format!(
+            "these are values of type {other}, not a table: use append_batch for arrays of one key"
+        ))),
     }
-    Err(PyTypeError::new_err(format!(
-        "these are values of type {}, not a table: use append_batch for arrays of one key",
-        field.data_type()
-    )))
-}
-
-/// An array of structs as a batch, once it was checked.
-fn batch_of(array: &ArrayRef) -> Result<RecordBatch, ArrowError> {
-    validated([array])?;
-    let no_table = || ArrowError::CDataInterface("a batch that is no struct".to_owned());
-    let rows = array.as_struct_opt().ok_or_else(no_table)?;
-    if let Some(nulls) = rows.nulls()
-        && let Some(row) = (0..rows.len()).find(|row| nulls.is_null(*row))
-    {
-        return Err(ArrowError::InvalidArgumentError(format!(
-            "row {row} of a batch is null as a whole: filter such rows out"
-        )));
-    }
-    let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
-    let schema = Arc::new(Schema::new(rows.fields().clone()));
-    RecordBatch::try_new_with_options(schema, rows.columns().to_vec(), &options)
 }
 
 /// Writes everything that `data` brings.
@@ -524,18 +481,22 @@ pub(crate) fn write<'py>(
     wide: bool,
     options: WriteOptions,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let mut reader = reader_of(data)?;
+    let mut arrays = table_of(data)?;
+    let DataType::Struct(fields) = arrays.field().data_type().clone() else {
+        return Err(bug("a table that is no struct"));
+    };
+    let schema = Arc::new(Schema::new(fields));
     let interrupted = || Err(ArrowError::ExternalError("the call was interrupted".into()));
     let written = long_fed(
         py,
-        move || {
-            let batch = reader.next()?;
-            Some(batch.and_then(|batch| batch_of(&batch)))
-        },
+        move || arrays.next().map(|array| array.and_then(|array| batch_of(&array))),
         interrupted,
-        move |batches| match wide {
-            true => db.write_wide_reader(batches, &options),
-            false => db.write_reader(batches, &options),
+        move |batches| {
+            let batches = RecordBatchIterator::new(batches, schema);
+            match wide {
+                true => db.write_wide_reader(batches, &options),
+                false => db.write_reader(batches, &options),
+            }
         },
     )?;
     let written = written.raise()?;

@@ -18,6 +18,7 @@ mod errors;
 mod follow;
 mod frame;
 mod history;
+mod import;
 mod input;
 mod memory;
 mod scan;

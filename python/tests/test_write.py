@@ -215,3 +215,65 @@ def test_a_one_shot_reader_is_read_once(db):
     reader = LONG.to_reader()
     assert db.write(reader).points == 3
     assert db.write(reader).points == 0  # so it is with pyarrow's readers: what was read is gone
+
+
+EMPTY = {"key": [], "timestamp": [], "value": []}
+
+
+def test_an_empty_table_needs_its_columns_too(db):
+    """A pipeline that misspells a column is told so by its first run, not by the first one with rows."""
+    for atomic in (False, True):
+        for data in (pa.table({}), pa.table({"key": [], "time": [], "value": []}), pl.DataFrame()):
+            with pytest.raises(synadb.SynaError, match="there is no column"):
+                db.write(data, atomic=atomic)
+            with pytest.raises(synadb.SynaError, match="there is no column"):
+                db.write_wide(data, atomic=atomic)
+        for data in (pl.DataFrame(LONG).clear(), LONG[:0], pl.DataFrame(EMPTY), pa.table(EMPTY)):
+            assert db.write(data, atomic=atomic).points == 0
+    assert len(db) == 0
+
+
+def test_addresses_of_python_objects_are_no_values(db):
+    """That is how Polars hands out its Object columns."""
+    column = pl.Series("value", [object(), None], dtype=pl.Object)
+    with pytest.raises(TypeError, match="Object"):
+        db.append_batch("k", column)
+    frame = pl.DataFrame({"key": ["k", "k"], "timestamp": pl.Series([1, 2]).cast(pl.Datetime("us"))})
+    with pytest.raises(TypeError, match="'value'|\"value\""):
+        db.write(frame.with_columns(column))
+    with pytest.raises(TypeError, match="Object"):
+        db.write_wide(frame.select("timestamp", column))
+    # Bytes of one length are something else.
+    array = pa.array([b"ab", None], pa.binary(2))
+    db.append_batch("k", array, [1, 2])
+    assert [value for _, value in db["k"]] == [b"ab", None]
+
+
+def test_columns_of_nothing_but_nulls(db):
+    """Polars gives them a buffer, which the format does not have; an empty frame often has such columns."""
+    frame = pl.DataFrame({"key": ["a", "b"], "timestamp": [1, 2], "value": [None, None]})
+    frame = frame.with_columns(pl.col("timestamp").cast(pl.Datetime("us")))
+    for data in (frame, frame.to_arrow(), frame.to_pandas()):
+        assert db.write(data).points == 2
+    db.append_batch("c", frame["value"], [1, 2])
+    assert db.get("a", 0) is None and [value for _, value in db["c"]] == [None, None]
+    nested = frame.select("timestamp", both=pl.struct("value", "key"))
+    with pytest.raises(synadb.SynaError, match="both"):
+        db.write_wide(nested)
+
+
+def test_capsules_are_taken_once_and_for_what_they_are(db):
+    stream, pair = LONG.__arrow_c_stream__(), LONG.to_batches()[0].__arrow_c_array__()
+    for capsules in (stream, pair):
+        assert db.write(capsules).points == 3
+        with pytest.raises(ValueError, match="consumed"):
+            db.write(capsules)
+    schema, array = LONG.to_batches()[0].__arrow_c_array__()
+    for wrong in (schema, array, (array, schema), (schema,), (1, 2), ()):
+        with pytest.raises((TypeError, ValueError)):
+            db.write(wrong)
+    assert db.write((schema, array)).points == 3
+    # An array and a schema that do not fit each other made the import panic.
+    other = pa.schema({"key": pa.string()}).__arrow_c_schema__()
+    with pytest.raises(synadb.SynaError, match="columns"):
+        db.write((other, LONG.to_batches()[0].__arrow_c_array__()[1]))

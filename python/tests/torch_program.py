@@ -1,7 +1,7 @@
 """PyTorch, in an environment of its own: Debian's python3-torch with the wheel.
 
 From the package index PyTorch pulls gigabytes, so it is taken from the distribution, for whose Python this
-program runs, without pytest. `make torch` sets it up; it ends with an error if PyTorch is missing.
+program runs, without pytest. `make python-torch` sets it up; it ends with an error if PyTorch is missing.
 """
 
 from __future__ import annotations

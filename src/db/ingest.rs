@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use arrow_array::RecordBatch;
+use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::ArrowError;
 
 use crate::atom::Atom;
@@ -81,10 +81,11 @@ impl SynaDB {
         self.write_one(batch, Form::Long, options)
     }
 
-    /// Writes record batches in the long form, as a
-    /// [`RecordBatchReader`](arrow_array::RecordBatchReader) or any iterator gives them: one commit
-    /// for each batch, or one for all with [`atomic`](WriteOptions::atomic). No lock is held while
-    /// the reader works, so that it may take its time, use this database, fail, or panic.
+    /// Writes record batches in the long form: one commit for each batch, or one for all with
+    /// [`atomic`](WriteOptions::atomic). That the columns are there is seen before the first batch is
+    /// asked for, and so also where none comes. No lock is held while the reader works, so that it may
+    /// take its time, use this database, fail, or panic. Any iterator is a reader by way of
+    /// [`RecordBatchIterator`](arrow_array::RecordBatchIterator).
     ///
     /// # Errors
     ///
@@ -93,7 +94,7 @@ impl SynaDB {
     /// before, which stay, it is the source of `WriteStopped`, which tells how many.
     pub fn write_reader(
         &self,
-        batches: impl IntoIterator<Item = Result<RecordBatch, ArrowError>>,
+        batches: impl RecordBatchReader,
         options: &WriteOptions,
     ) -> Result<Written> {
         self.write_all(batches, Form::Long, options)
@@ -144,7 +145,7 @@ impl SynaDB {
     /// As [`SynaDB::write_reader`].
     pub fn write_wide_reader(
         &self,
-        batches: impl IntoIterator<Item = Result<RecordBatch, ArrowError>>,
+        batches: impl RecordBatchReader,
         options: &WriteOptions,
     ) -> Result<Written> {
         self.write_all(batches, Form::Wide, options)
@@ -166,11 +167,12 @@ impl SynaDB {
 
     fn write_all(
         &self,
-        batches: impl IntoIterator<Item = Result<RecordBatch, ArrowError>>,
+        batches: impl RecordBatchReader,
         form: Form,
         options: &WriteOptions,
     ) -> Result<Written> {
         let core = self.writing()?;
+        Table::check_columns(&batches.schema(), form, options)?;
         let mut written = Written { points: 0, rows: 0, commits: 0, offset: 0 };
         let mut staging = options.atomic.then(|| Staging::new(options.write_budget_bytes));
         for batch in batches {

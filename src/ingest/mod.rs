@@ -8,6 +8,8 @@
 //!
 //! Numbers are not copied while they lie side by side, and moved column by column otherwise.
 
+#[cfg(feature = "c-data")]
+pub(crate) mod c_data;
 mod groups;
 mod keys;
 mod options;

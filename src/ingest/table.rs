@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_buffer::ScalarBuffer;
+use arrow_schema::Schema;
 
 use crate::atom::AtomKind;
 use crate::column::{NumberBuffer, Points};
@@ -98,6 +99,15 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Whether batches of this schema have the columns that are asked for, whatever their types.
+    pub(crate) fn check_columns(schema: &Schema, form: Form, options: &WriteOptions) -> Result<()> {
+        if let Form::Long = form {
+            find(schema, &options.key_column, "key_column")?;
+            find(schema, &options.value_column, "value_column")?;
+        }
+        find(schema, &options.time_column, "time_column").map(|_| ())
+    }
+
     fn long(
         batch: &'a RecordBatch,
         options: &WriteOptions,
@@ -105,7 +115,7 @@ impl<'a> Table<'a> {
         value_size_max: u64,
     ) -> Result<Table<'a>> {
         check_rows(batch)?;
-        let find = |name, option| find(batch, name, option, first_row, value_size_max);
+        let find = |name, option| column_of(batch, name, option, first_row, value_size_max);
         let (keys, keys_at) = find(&options.key_column, "key_column")?;
         let (times, times_at) = find(&options.time_column, "time_column")?;
         let (values, values_at) = find(&options.value_column, "value_column")?;
@@ -126,7 +136,7 @@ impl<'a> Table<'a> {
         value_size_max: u64,
     ) -> Result<Table<'a>> {
         check_rows(batch)?;
-        let find = |name, option| find(batch, name, option, first_row, value_size_max);
+        let find = |name, option| column_of(batch, name, option, first_row, value_size_max);
         let (times, times_at) = find(&options.time_column, "time_column")?;
         let times = times::read(times, &times_at, options.floor)?;
         let rows = batch.num_rows();
@@ -317,23 +327,31 @@ fn check_rows(batch: &RecordBatch) -> Result<()> {
     Ok(())
 }
 
+/// The place of the one column of this name.
+fn find(schema: &Schema, name: &str, option: &'static str) -> Result<usize> {
+    let fields = schema.fields();
+    let mut named =
+        (0..fields.len()).filter(|at| fields.get(*at).is_some_and(|f| f.name() == name));
+    let Some(at) = named.next() else {
+        let found = fields.iter().map(|field| field.name().clone()).collect();
+        return Err(SynaError::ColumnNotFound { column: name.to_owned(), option, found });
+    };
+    match named.next() {
+        None => Ok(at),
+        Some(_) => Err(SynaError::DuplicateColumn { column: name.to_owned() }),
+    }
+}
+
 /// The one column of this name.
-fn find<'a>(
+fn column_of<'a>(
     batch: &'a RecordBatch,
     name: &str,
     option: &'static str,
     first_row: u64,
     value_size_max: u64,
 ) -> Result<(&'a ArrayRef, Place<'a>)> {
-    let fields = batch.schema_ref().fields();
-    let mut named = fields.iter().zip(batch.columns()).filter(|(field, _)| field.name() == name);
-    let Some((field, array)) = named.next() else {
-        let found = fields.iter().map(|field| field.name().clone()).collect();
-        return Err(SynaError::ColumnNotFound { column: name.to_owned(), option, found });
-    };
-    if named.next().is_some() {
-        return Err(SynaError::DuplicateColumn { column: name.to_owned() });
-    }
+    let at = find(batch.schema_ref(), name, option)?;
+    let (field, array) = (batch.schema_ref().field(at), batch.column(at));
     let place =
         Place { column: field.name(), data_type: field.data_type(), first_row, value_size_max };
     Ok((array, place))
