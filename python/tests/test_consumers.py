@@ -238,6 +238,81 @@ def test_arrays_outlive_everything(path):
         assert float(np.asarray(array).sum()) == 49_999 * 25_000
 
 
+def maps_of(path) -> int:
+    """How often the file is mapped in this process."""
+    with open("/proc/self/maps") as maps:
+        return sum(str(path) in line for line in maps)
+
+
+def last_of(array) -> float:
+    return float(np.asarray(array)[-1])
+
+
+#: What holds memory of the file, and how its last value is read when all else is gone.
+HOLDERS = {
+    "numpy": (lambda h: memoryview(np.asarray(h))[10:], last_of),
+    "dlpack": (lambda h: np.from_dlpack(h.values), last_of),
+    "polars": (lambda h: pl.DataFrame(h)["value"][5:], last_of),
+    "pyarrow": (lambda h: pa.table(h)["value"], last_of),
+    "pandas": (lambda h: pd.Series(pd.arrays.ArrowExtensionArray(pa.table(h)["value"])), last_of),
+    "arro3": (lambda h: arro3.Table.from_arrow(h), lambda t: last_of(pa.table(t)["value"])),
+    "nanoarrow": (lambda h: na.Array(h.values), lambda a: last_of(pa.array(a))),
+    "datafusion": (
+        lambda h: datafusion.SessionContext().from_arrow(h).collect(),
+        lambda batches: max(last_of(batch.column("value")) for batch in batches),
+    ),
+    "reader": (pa.RecordBatchReader.from_stream, None),  # what was not read ends with the database
+    "stream": (lambda h: h.__arrow_c_stream__(), None),
+    "array": (lambda h: h.values.__arrow_c_array__(), None),
+    "tensor": (lambda h: h.values.__dlpack__(max_version=(1, 0)), None),
+    "batch": (lambda h: h.read(), lambda batch: last_of(batch["value"])),
+}
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_the_file_is_unmapped_at_the_last_release(path, holder):
+    """Not before: the array is read after all else is gone. And not never: each release comes through."""
+    db = synadb.open(path, durability="os", enable_delta=False, enable_compression=False)
+    db.append_batch("k", np.arange(50_000.0), np.arange(50_000))
+    h, (hold, last) = db["k"], HOLDERS[holder]
+    held = hold(h)
+    db.close()
+    del db, h
+    gc.collect()
+    path.unlink()
+    assert maps_of(path) > 0
+    assert last is None or last(held) == 49_999
+    del held
+    gc.collect()
+    assert maps_of(path) == 0
+
+
+REFUSING = {
+    "polars": pl.DataFrame,
+    "pandas": lambda data: pd.DataFrame(frame_of(data)).convert_dtypes().sum(),
+    "pyarrow": lambda data: pa.table(data)["value"].cast(pa.float64()),
+    "duckdb": lambda data: duckdb.sql("select * from data").fetchall(),
+    "a capsule that nobody reads": lambda data: 1 / len([data.__arrow_c_stream__()][1:]),
+}
+
+
+@pytest.mark.parametrize("consumer", REFUSING)
+def test_consumers_that_fail_leave_nothing_mapped(path, consumer):
+    """Each release is made, once, whatever a consumer has against unions."""
+    db = synadb.open(path, durability="os", enable_delta=False, enable_compression=False)
+    db.append_batch("k", np.arange(50_000.0), np.arange(50_000))
+    db.append_batch("k", ["text"], [1])
+    data = db.history("k", as_type="union")
+    for _ in range(3):
+        with pytest.raises(BaseException):  # noqa: B017 (Polars panics)
+            REFUSING[consumer](data)
+    assert len(pa.table(data)) == 50_001
+    db.close()
+    del db, data
+    gc.collect()
+    assert maps_of(path) == 0
+
+
 def test_a_consumer_that_fails_in_the_middle_releases_once(db):
     """Unions are what Polars cannot take; nobody is hurt, and the history can be read on."""
     db.append_batch("k", [1, "x", 2.5], range(3))

@@ -74,12 +74,74 @@ def test_a_forked_writer_says_what_to_do(path):
         assert in_child(lambda: db.reader().get("k")) == "99.0"
         db.append("k", 1)  # nothing of this hurt the parent
         assert len(db["k"]) == 101
-        with pytest.raises(synadb.LockedError) as raised:
-            script = f"import synadb; synadb.open({str(path)!r})"
-            done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-            assert "LockedError" in done.stderr
-            raise synadb._errors._made(synadb.LockedError, done.stderr, {"path": "", "pid": os.getpid()})
-        assert raised.value.pid == os.getpid()
+        assert locked_by(path) == os.getpid()
+
+
+def locked_by(path) -> int | None:
+    """Who another process is told to write there; None if it could write itself."""
+    script = """
+        import sys, synadb
+        try:
+            synadb.open(sys.argv[1])
+        except synadb.LockedError as error:
+            print(error.pid)
+    """
+    done = run(script, str(path))
+    assert (done.returncode, done.stderr) == (0, "")
+    return int(done.stdout) if done.stdout else None
+
+
+@pytest.mark.parametrize("end", ["sys.exit()", "os._exit(0)", "os.execlp('true', 'true')", "drop()"])
+def test_a_child_that_ends_does_nothing_for_its_parent(path, end):
+    """Whether it lets go of what it was given, or not: what the parent buffers stays there, and its lock held."""
+    with synadb.open(path, durability="os") as db:
+        db.append("k", 1.0)
+    script = f"""
+        import gc, os, sys, synadb
+        path = sys.argv[1]
+        db = synadb.open(path, durability="buffered", buffer_interval_ms=10**9)
+        batch, follower, h = db.batch(), db.follow(), db["k"]
+        batch.append("k", -1.0)
+        db.append("k", 2.0)
+
+        def drop():
+            global db, batch, follower, h
+            try:
+                db.close()
+            except synadb.ForkedError:
+                pass
+            del db, batch, follower, h
+            gc.collect()
+            sys.exit()
+
+        sys.stdout.flush()
+        child = os.fork()
+        if child == 0:
+            {end}
+        ended = os.waitpid(child, 0)[1]
+        print(ended, flush=True)
+        sys.stdin.readline()
+        db.append("k", 3.0)
+        db.flush()
+        print(db["k"].to_numpy().tolist(), flush=True)
+        sys.stdin.readline()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script), str(path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as parent:
+        assert parent.stdout.readline() == "0\n", parent.stderr.read()
+        assert locked_by(path) == parent.pid
+        with synadb.open(path, mode="r") as db:
+            assert db["k"].to_numpy().tolist() == [1.0]
+            parent.stdin.write("\n")
+            parent.stdin.flush()
+            assert parent.stdout.readline() == "[1.0, 2.0, 3.0]\n"
+            db.refresh()
+            assert db["k"].to_numpy().tolist() == [1.0, 2.0, 3.0]
+        assert locked_by(path) == parent.pid
+        out, err = parent.communicate("\n", timeout=60)
+        assert (parent.returncode, err) == (0, "")
+    assert locked_by(path) is None
 
 
 def test_a_forked_reader_reopens_at_its_commit(path):
