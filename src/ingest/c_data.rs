@@ -1,7 +1,7 @@
 //! Arrow arrays and streams of others, by the C Data and C Stream Interfaces, for the bindings.
 //!
-//! Offsets, lengths and texts are checked before anything relies on them; that pointers lead to as
-//! much memory as they should cannot be.
+//! Offsets, lengths, texts and nulls are checked before anything relies on them; that pointers lead to
+//! as much memory as they should cannot be.
 //!
 //! Written here rather than taken from `arrow-array`, whose reader panics where a producer reports
 //! an error without a message or contradicts itself, drops the nulls of whole rows, and refuses the
@@ -19,6 +19,7 @@ use arrow_array::ffi_stream::FFI_ArrowArrayStream;
 use arrow_array::{
     Array, ArrayRef, RecordBatch, RecordBatchOptions, RecordBatchReader, make_array,
 };
+use arrow_buffer::bit_chunk_iterator::UnalignedBitChunk;
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
 
 fn fault(what: &str) -> ArrowError {
@@ -34,15 +35,38 @@ const METADATA_ENTRIES_MAX: i32 = 1 << 16;
 ///
 /// # Safety
 ///
-/// `children` is NULL or points to `count` pointers, each NULL or to a child.
+/// `children` is NULL or points to `count` pointers; each that is not NULL, and aligned, leads to a child.
 unsafe fn children_of<'a, T>(children: *mut *mut T, count: i64) -> Result<Vec<&'a T>, ArrowError> {
     let count = usize::try_from(count).map_err(|_| fault("the number of children is below 0"))?;
     if count > 0 && children.is_null() {
         return Err(fault("there should be children, and the pointer to them is NULL"));
     }
     // SAFETY: by the contract above.
-    let child_at = |at| unsafe { children.add(at).read_unaligned().as_ref() };
-    (0..count).map(|at| child_at(at).ok_or_else(|| fault("a child is NULL"))).collect()
+    (0..count)
+        .map(|at| unsafe { struct_at(children.add(at).read_unaligned(), "a child is NULL") })
+        .collect()
+}
+
+/// The struct that a pointer leads to.
+///
+/// # Safety
+///
+/// The pointer leads to one, unless it is NULL or not aligned.
+unsafe fn struct_at<'a, T>(pointer: *mut T, is_null: &str) -> Result<&'a T, ArrowError> {
+    if !pointer.is_aligned() {
+        return Err(fault("a struct is not aligned"));
+    }
+    // SAFETY: by the contract above.
+    unsafe { pointer.as_ref() }.ok_or_else(|| fault(is_null))
+}
+
+/// The children that the type of a format has at least.
+fn children_wanted(format: &str) -> usize {
+    match format {
+        "+l" | "+L" | "+vl" | "+vL" | "+m" => 1,
+        "+r" => 2,
+        _ => usize::from(format.starts_with("+w:")),
+    }
 }
 
 /// Checks of a schema what makes the import panic, or take what it cannot have.
@@ -61,8 +85,12 @@ unsafe fn check_schema(schema: &FFI_ArrowSchema, depth: u32) -> Result<(), Arrow
             return Err(fault("a format is NULL"));
         }
         let is_utf8 = |text: *const c_char| text.is_null() || CStr::from_ptr(text).to_str().is_ok();
-        if !is_utf8(schema.format) || !is_utf8(schema.name) {
+        let format = CStr::from_ptr(schema.format).to_str();
+        let (Ok(format), true) = (format, is_utf8(schema.name)) else {
             return Err(fault("a format or a name is not valid UTF-8"));
+        };
+        if format.starts_with("w:-") || format.starts_with("+w:-") {
+            return Err(fault("a width is below 0"));
         }
         if !schema.metadata.is_null() {
             let entries = schema.metadata.cast::<i32>().read_unaligned();
@@ -70,10 +98,17 @@ unsafe fn check_schema(schema: &FFI_ArrowSchema, depth: u32) -> Result<(), Arrow
                 return Err(fault("the metadata have too many entries"));
             }
         }
-        for child in children_of(schema.children, schema.n_children)? {
+        let children = children_of(schema.children, schema.n_children)?;
+        if children.len() < children_wanted(format) {
+            return Err(fault("a type has not as many children as its format wants"));
+        }
+        for child in children {
             check_schema(child, depth + 1)?;
         }
-        schema.dictionary.as_ref().map_or(Ok(()), |values| check_schema(values, depth + 1))
+        if schema.dictionary.is_null() {
+            return Ok(());
+        }
+        check_schema(struct_at(schema.dictionary, "")?, depth + 1)
     }
 }
 
@@ -99,8 +134,9 @@ fn contradiction<T>(import: impl FnOnce() -> Result<T, ArrowError>) -> Result<T,
 /// The array is as the C Data Interface wants it, and nobody else uses it.
 unsafe fn take_buffers_of_nulls(array: &mut FFI_ArrowArray, data_type: &DataType) {
     match data_type {
-        // What the release callback frees, it finds by its private data.
-        DataType::Null => array.n_buffers = 0,
+        // What the release callback frees, it finds by its private data. Those that are right may lie
+        // where nobody can write.
+        DataType::Null if array.n_buffers != 0 => array.n_buffers = 0,
         DataType::Struct(fields) => {
             for (at, field) in fields.iter().enumerate() {
                 // SAFETY: by the contract above; there are as many children as fields, none NULL.
@@ -114,31 +150,133 @@ unsafe fn take_buffers_of_nulls(array: &mut FFI_ArrowArray, data_type: &DataType
     }
 }
 
-/// Checks of an array what producers get wrong most often, before it becomes a panic that is caught.
+/// The types of the children that an array of this type has.
+fn types_of_children(data_type: &DataType) -> Vec<&DataType> {
+    match data_type {
+        DataType::Struct(fields) => fields.iter().map(|field| field.data_type()).collect(),
+        DataType::List(field)
+        | DataType::LargeList(field)
+        | DataType::ListView(field)
+        | DataType::LargeListView(field)
+        | DataType::FixedSizeList(field, _)
+        | DataType::Map(field, _) => vec![field.data_type()],
+        DataType::Union(fields, _) => fields.iter().map(|(_, field)| field.data_type()).collect(),
+        DataType::RunEndEncoded(ends, values) => vec![ends.data_type(), values.data_type()],
+        _ => Vec::new(),
+    }
+}
+
+/// Checks of an array what producers get wrong most often, and what would be followed to other memory or
+/// become a panic, before it does.
 ///
 /// # Safety
 ///
-/// The array is as the C Data Interface wants it; children may be NULL.
+/// The array is as the C Data Interface wants it, but for its numbers; pointers may be NULL.
 unsafe fn check_array(array: &FFI_ArrowArray, data_type: &DataType) -> Result<(), ArrowError> {
+    if array.is_released() {
+        return Err(fault("a part of the array is released, or was moved away"));
+    }
     if array.length < 0 || array.offset < 0 {
         return Err(fault("the array's length or offset is below 0"));
     }
-    let DataType::Struct(fields) = data_type else { return Ok(()) };
-    if usize::try_from(array.n_children).ok() != Some(fields.len()) {
-        return Err(fault("the array has not as many columns as its schema"));
-    }
     let end =
         array.offset.checked_add(array.length).ok_or_else(|| fault("the array is too long"))?;
+    if array.n_buffers < 0 || (array.n_buffers > 0 && array.buffers.is_null()) {
+        return Err(fault("there should be buffers, and there are none"));
+    }
+    // SAFETY: by the contract above.
+    unsafe {
+        check_nulls(array, data_type)?;
+        if matches!(data_type, DataType::Utf8View | DataType::BinaryView) {
+            check_views(array)?;
+        }
+        if let DataType::Dictionary(_, values) = data_type {
+            check_array(struct_at(array.dictionary, "a dictionary is NULL")?, values)?;
+        }
+    }
+    let types = types_of_children(data_type);
+    if types.is_empty() && !data_type.is_nested() {
+        return Ok(());
+    }
+    if usize::try_from(array.n_children).ok() != Some(types.len()) {
+        return Err(fault("the array has not as many columns as its schema"));
+    }
     // SAFETY: by the contract above.
     let children = unsafe { children_of(array.children, array.n_children) }?;
-    for (child, field) in children.into_iter().zip(fields) {
-        if child.length < end {
+    for (child, data_type_of_child) in children.into_iter().zip(types) {
+        if matches!(data_type, DataType::Struct(_)) && child.length < end {
             return Err(fault("a column is shorter than the array"));
         }
         // SAFETY: by the contract above.
-        unsafe { check_array(child, field.data_type()) }?;
+        unsafe { check_array(child, data_type_of_child) }?;
     }
     Ok(())
+}
+
+/// Where a buffer of an array lies, of which there are enough.
+///
+/// # Safety
+///
+/// `at` is below the number of its buffers, and its pointer to them leads to as many.
+unsafe fn buffer_at(array: &FFI_ArrowArray, at: usize) -> *const u8 {
+    // SAFETY: by the contract above.
+    unsafe { array.buffers.cast::<*const u8>().add(at).read_unaligned() }
+}
+
+/// An array that says it has no nulls is read as if it had no bitmap: its nulls would become values.
+///
+/// # Safety
+///
+/// Length and offset are not below 0, and there are as many buffers as it says, each NULL or long enough.
+unsafe fn check_nulls(array: &FFI_ArrowArray, data_type: &DataType) -> Result<(), ArrowError> {
+    let without =
+        matches!(data_type, DataType::Null | DataType::Union(..) | DataType::RunEndEncoded(..));
+    if without || array.n_buffers == 0 {
+        return Ok(());
+    }
+    // SAFETY: by the contract above.
+    let bitmap = unsafe { buffer_at(array, 0) };
+    if bitmap.is_null() {
+        return match array.null_count {
+            ..=0 => Ok(()),
+            _ => Err(fault("an array says that it has nulls, and has no bitmap of them")),
+        };
+    }
+    if array.null_count != 0 {
+        return Ok(()); // the import counts them, and compares
+    }
+    let (offset, length) = (array.offset(), array.len());
+    // SAFETY: by the contract above; of 0 bits, nothing is read.
+    let bitmap = unsafe { std::slice::from_raw_parts(bitmap, (offset + length).div_ceil(8)) };
+    match UnalignedBitChunk::new(bitmap, offset, length).count_ones() == length {
+        true => Ok(()),
+        false => Err(fault("an array says that it has no nulls, and its bitmap has some")),
+    }
+}
+
+/// The last buffer of views says how long those are that come after the first two.
+///
+/// # Safety
+///
+/// There are as many buffers as it says, each NULL or long enough.
+unsafe fn check_views(array: &FFI_ArrowArray) -> Result<(), ArrowError> {
+    let Some(count) = array.n_buffers.checked_sub(3).and_then(|count| usize::try_from(count).ok())
+    else {
+        return Err(fault("views have three buffers or more"));
+    };
+    if count == 0 {
+        return Ok(());
+    }
+    // SAFETY: by the contract above.
+    let lengths = unsafe { buffer_at(array, count + 2) }.cast::<i64>();
+    if lengths.is_null() || !lengths.is_aligned() {
+        return Err(fault("views have no lengths of their buffers"));
+    }
+    // SAFETY: by the contract above.
+    match (0..count).all(|at| unsafe { *lengths.add(at) } >= 0) {
+        true => Ok(()),
+        false => Err(fault("a buffer of views has a length below 0")),
+    }
 }
 
 fn array_of(mut array: FFI_ArrowArray, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
