@@ -105,9 +105,10 @@ impl Column {
         if matches!(nulls, Nulls::Mask) {
             let data = memory::Memory::array_of(py, buffer, typestr, self.array.len())?;
             let nulls = self.array.nulls();
-            let mask: Vec<u8> = py.detach(|| match nulls {
-                Some(nulls) => nulls.iter().map(|valid| u8::from(!valid)).collect(),
-                None => vec![0; self.array.len()],
+            let mut mask: Vec<u8> = memory::room_for(self.array.len())?;
+            py.detach(|| match nulls {
+                Some(nulls) => mask.extend(nulls.iter().map(|valid| u8::from(!valid))),
+                None => mask.resize(self.array.len(), 0),
             });
             let mask = memory::Memory::own_array(py, mask, "|b1")?;
             let ma = py.import(intern!(py, "numpy"))?.getattr(intern!(py, "ma"))?;
@@ -146,22 +147,30 @@ impl Column {
 
     fn filled_floats<'py>(&self, py: Python<'py>, fill: f64) -> PyResult<Bound<'py, PyAny>> {
         let own = self.array.as_primitive::<Float64Type>();
-        let filled: Vec<f64> = py.detach(|| own.iter().map(|v| v.unwrap_or(fill)).collect());
+        let mut filled = memory::room_for(own.len())?;
+        py.detach(|| filled.extend(own.iter().map(|value| value.unwrap_or(fill))));
         memory::Memory::own_array(py, filled, "<f8")
     }
 
     fn filled_ints<'py>(&self, py: Python<'py>, fill: i64) -> PyResult<Bound<'py, PyAny>> {
         let own = self.array.as_primitive::<Int64Type>();
-        let filled: Vec<i64> = py.detach(|| own.iter().map(|v| v.unwrap_or(fill)).collect());
+        let mut filled = memory::room_for(own.len())?;
+        py.detach(|| filled.extend(own.iter().map(|value| value.unwrap_or(fill))));
         memory::Memory::own_array(py, filled, "<i8")
     }
 
     /// Integers as doubles, nulls as NaN, if no integer changes.
     fn ints_as_floats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let own = self.array.as_primitive::<Int64Type>();
-        let floats = own.iter().map(|value| value.map_or(Some(f64::NAN), exact));
-        let floats: Option<Vec<f64>> = py.detach(|| floats.collect());
-        let floats = floats.ok_or_else(|| {
+        let mut floats = memory::room_for(own.len())?;
+        let fit = py.detach(|| {
+            // One after the other: to collect options makes room by doubling, and keeps what is too much.
+            own.iter().try_for_each(|value| {
+                floats.push(value.map_or(Some(f64::NAN), exact)?);
+                Some(())
+            })
+        });
+        fit.ok_or_else(|| {
             PyValueError::new_err(
                 "an integer is beyond 2**53 and no exact double: pass nulls='mask' or an integer",
             )

@@ -8,10 +8,12 @@
 use std::ffi::{CStr, c_void};
 use std::ptr;
 
-use arrow_buffer::{Buffer, MutableBuffer};
+use arrow_buffer::Buffer;
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
+
+use crate::memory::room_for;
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -76,10 +78,15 @@ const FLAG_IS_COPIED: u64 = 2;
 const NAME: &CStr = c"dltensor";
 const NAME_VERSIONED: &CStr = c"dltensor_versioned";
 
+/// What an owned copy consists of: tensors begin at multiples of 64 bytes.
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+struct Line([u64; 8]);
+
 /// The memory of a tensor.
 enum Memory {
     Shared(Buffer),
-    Owned(MutableBuffer),
+    Owned(Vec<Line>),
 }
 
 impl Memory {
@@ -231,11 +238,20 @@ pub(crate) fn capsule(
     if versioned && !copy {
         return export::<ManagedVersioned>(py, Memory::Shared(buffer), dtype, len, FLAG_READ_ONLY);
     }
-    let memory = py.detach(|| {
-        let mut copied = MutableBuffer::new(buffer.len());
-        copied.extend_from_slice(buffer.as_slice());
-        Memory::Owned(copied)
+    let lines = buffer.len().div_ceil(size_of::<Line>());
+    let mut copied = room_for::<Line>(lines)?;
+    py.detach(|| {
+        // SAFETY: there is room for as many bytes, and nobody else knows of it. The last line is written
+        // whole before, so that all that the length covers is.
+        unsafe {
+            if let Some(last) = lines.checked_sub(1) {
+                copied.as_mut_ptr().add(last).write(Line([0; 8]));
+            }
+            ptr::copy_nonoverlapping(buffer.as_ptr(), copied.as_mut_ptr().cast(), buffer.len());
+            copied.set_len(lines);
+        }
     });
+    let memory = Memory::Owned(copied);
     if versioned {
         export::<ManagedVersioned>(py, memory, dtype, len, FLAG_IS_COPIED)
     } else {

@@ -14,6 +14,17 @@ use pyo3::exceptions::PyBufferError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
+use synadb::SynaError;
+
+use crate::errors::Raise;
+
+/// Room for so many items. Without it Python goes on: the allocator of a plain `Vec` ends the process.
+pub(crate) fn room_for<T>(len: usize) -> PyResult<Vec<T>> {
+    let mut room = Vec::new();
+    let bytes = len.saturating_mul(size_of::<T>()) as u64;
+    room.try_reserve_exact(len).map_err(|_| SynaError::OutOfMemory { bytes }).raise()?;
+    Ok(room)
+}
 
 /// Memory of an Arrow buffer with a type that NumPy knows. Keeps the buffer alive.
 #[pyclass(frozen, module = "synadb._synadb")]
