@@ -175,7 +175,8 @@ impl Follower {
 
     fn make_record<'py>(&self, py: Python<'py>, held: &Arc<Held>) -> PyResult<Bound<'py, PyAny>> {
         // Taken out, so that nobody waits for a lock with the interpreter.
-        let mut making = match held.making().take() {
+        let taken = held.making().take();
+        let mut making = match taken {
             Some(making) => making,
             None => Making { changes: PyList::empty(py).unbind(), at: 0, points: None },
         };
