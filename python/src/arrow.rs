@@ -8,10 +8,11 @@ use arrow_cast::{CastOptions, can_cast_types, cast_with_options};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyTuple};
-use pyo3_arrow::PyField;
 use pyo3_arrow::ffi::{
     ArrayIterator, to_array_pycapsules, to_schema_pycapsule, to_stream_pycapsule,
 };
+
+use crate::import::field_in;
 
 /// What `__arrow_c_array__` gives: a schema and an array.
 type Capsules<'py> = Bound<'py, PyTuple>;
@@ -90,7 +91,7 @@ pub(crate) fn array_capsules<'py>(
 /// PyCapsule interface has it (a consumer that cannot live with it says so itself).
 fn target(own: &FieldRef, requested: Option<&Bound<'_, PyCapsule>>) -> PyResult<FieldRef> {
     let Some(capsule) = requested else { return Ok(Arc::clone(own)) };
-    let requested = PyField::from_arrow_pycapsule(capsule)?.into_inner();
+    let requested = field_in(capsule)?;
     Ok(match merged(own, &requested) {
         Some(field) => Arc::new(field),
         None => Arc::clone(own),

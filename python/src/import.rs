@@ -15,7 +15,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyTuple};
 use synadb::SynaError;
-use synadb::bindings::{CStream, import_array};
+use synadb::bindings::{CStream, field_of, import_array};
 
 use crate::errors::Raise;
 
@@ -103,6 +103,17 @@ impl Iterator for Arrays {
             Arrays::Stream(stream) => stream.next(),
         }
     }
+}
+
+/// The type in a capsule, which keeps it.
+pub(crate) fn field_in(schema: &Bound<'_, PyCapsule>) -> PyResult<FieldRef> {
+    let schema = pointer::<FFI_ArrowSchema>(schema, c"arrow_schema")?;
+    // SAFETY: who makes a capsule of this name promises what it holds, which is alive as long as that.
+    let schema = unsafe { schema.as_ref() };
+    if schema.release.is_none() {
+        return Err(consumed());
+    }
+    field_of(schema).map_err(arrow).raise()
 }
 
 /// The structure in a capsule of that name.

@@ -196,3 +196,33 @@ def test_memory_that_is_not_aligned(db):
     array: Array = producer.long(producer.array(3, [None, there]))
     assert db.write(producer.capsules(producer.long_schema(), array)).points == 3
     assert [db.get(key) for key in "abc"] == [7, 8, 9]
+
+
+#: Formats that no type has, and what else a wish cannot be.
+NO_TYPES = {
+    "no format": {"format": None},
+    "no text": {"format": b"\xff"},
+    "no type": {"format": b"zzz"},
+    "lists of nothing": {"format": b"+l"},
+    "children below 0": {"format": b"+s", "n_children": -1},
+    "no pointer to children": {"format": b"+s", "n_children": 3},
+    "metadata without end": {"metadata": b"\xff\xff\xff\x7f"},
+    "released": {"release": None},
+}
+
+
+@pytest.mark.parametrize("wrong", NO_TYPES)
+def test_a_wish_that_is_no_type_is_an_error(db, capfd, wrong):
+    """It was a panic, which no `except Exception` catches, and one ended the process for lack of memory."""
+    db.append_batch("k", [1.5, 2.5], [1, 2])
+    producer = Producer()
+    h = db["k"]
+    capsule = producer.capsule(producer.schema("g", **NO_TYPES[wrong]))
+    exports = [h.__arrow_c_stream__, h.values.__arrow_c_array__, h.values.__arrow_c_stream__]
+    exports += [h.read().__arrow_c_array__, db.scan().__arrow_c_stream__, db.frame(["k"]).__arrow_c_stream__]
+    for export in exports:
+        with pytest.raises(ValueError if wrong == "released" else synadb.ArrowError):
+            export(capsule)
+        export(producer.capsule(producer.schema("g")))
+    assert producer.released == {}, "a wish is left in its capsule"
+    assert capfd.readouterr() == ("", "")

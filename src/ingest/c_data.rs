@@ -113,7 +113,11 @@ unsafe fn check_schema(schema: &FFI_ArrowSchema, depth: u32) -> Result<(), Arrow
 }
 
 /// The field that a C schema is.
-fn field_of(schema: &FFI_ArrowSchema) -> Result<FieldRef, ArrowError> {
+///
+/// # Errors
+///
+/// `ArrowError` for what can be seen to be wrong with it.
+pub fn field_of(schema: &FFI_ArrowSchema) -> Result<FieldRef, ArrowError> {
     // SAFETY: whoever made the schema promises that it is as the interface wants it.
     unsafe { check_schema(schema, 0) }?;
     contradiction(|| Field::try_from(schema).map(FieldRef::new))

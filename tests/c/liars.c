@@ -97,6 +97,16 @@ int main(void) {
     fresh(), array.length = -1, is_refused("below 0");
     fresh(), array.children[2]->length = 2, is_refused("shorter");
     fresh(), array.children[2]->length = -1, is_refused("shorter");
+    fresh(), array.children[2]->release(array.children[2]), is_refused("moved away");
+    fresh(), array.children[2]->null_count = 1, array.children[2]->buffers[0] = NULL;
+    is_refused("no bitmap");
+    fresh(), array.children[2]->null_count = 0, array.children[2]->buffers[0] = but_the_first;
+    is_refused("its bitmap has some");
+    fresh(), array.children[2]->n_buffers = -1, is_refused("there are none");
+    fresh(), schema.children[2]->format = "w:-8", is_refused("a width is below 0");
+    fresh(), schema.children[2]->format = "+l", is_refused("as its format wants");
+    /* Views of the doubles' memory: nothing follows them. */
+    fresh(), schema.children[2]->format = "vu", is_refused("three buffers or more");
     types_are_not_nested_without_end();
     streams_lie_as_well();
 
