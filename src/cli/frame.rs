@@ -28,7 +28,7 @@ pub(crate) struct Args {
     keys: Vec<String>,
     #[command(flatten)]
     times: TimeArgs,
-    /// Rows a fixed step apart (15m, 1h): from --since, or the first point, up to --until, or the last
+    /// Rows a fixed step apart (15m, 1h): from --since up to --until, or around the points on a side left open
     #[arg(long, value_name = "STEP")]
     every: Option<Every>,
     /// Which point a row sees: backward, forward or nearest
