@@ -17,6 +17,33 @@ import torch
 import synadb
 
 
+def anonymous() -> int:
+    """Bytes of memory of this process that belong to no file."""
+    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if "RssAnon" in line]
+    return int(line.split()[1]) * 1024
+
+
+def count_copies(db: synadb.SynaDB) -> None:
+    """An owned tensor is one copy, not two; what is shared is none."""
+    values = np.arange(6_000_000.0)
+    db.append_batch("large", values, np.arange(len(values)))
+    h = db["large"]
+    h.read()
+    calls = [h.to_torch, lambda: h.to_torch(copy=False), lambda: torch.from_dlpack(h.values)]
+    for call in calls:
+        before = anonymous()
+        tensor = call()
+        shares = tensor.data_ptr() == h.to_numpy().ctypes.data
+        copies = (anonymous() - before) / values.nbytes
+        assert abs(copies - (not shares)) < 1 / 16, (shares, copies)
+        assert not shares or call != h.to_torch
+        if not shares:
+            tensor.zero_()
+            assert h.to_numpy()[-1] == len(values) - 1
+        del tensor
+    assert db.delete("large")
+
+
 def main() -> None:
     versions = f"PyTorch {torch.__version__}, NumPy {np.__version__}, Python {sys.version.split()[0]}"
     with tempfile.TemporaryDirectory() as folder:
@@ -29,6 +56,7 @@ def main() -> None:
         db.append("t", "text")
         h = db["k"]
 
+        count_copies(db)
         own = h.to_torch()
         assert own.dtype == torch.float64 and own.shape == (100_000,)
         assert (own.numpy() == values).all()
