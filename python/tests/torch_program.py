@@ -23,6 +23,20 @@ def anonymous() -> int:
     return int(line.split()[1]) * 1024
 
 
+class Asked:
+    """Hands on a column, and keeps which version of DLPack was asked for."""
+
+    def __init__(self, column: synadb.Column) -> None:
+        self.column, self.version = column, None
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.column.__dlpack_device__()
+
+    def __dlpack__(self, **asked: object) -> object:
+        self.version = asked.get("max_version")
+        return self.column.__dlpack__(**asked)
+
+
 def count_copies(db: synadb.SynaDB) -> None:
     """An owned tensor is one copy, not two; what is shared is none."""
     values = np.arange(6_000_000.0)
@@ -65,8 +79,10 @@ def main() -> None:
         assert own.data_ptr() != h.to_numpy().ctypes.data and own.data_ptr() % 64 == 0
 
         # A PyTorch that does not know DLPack 1.0 cannot be told that memory is read-only: a copy.
-        tensor = torch.from_dlpack(h.values)
+        asked = Asked(h.values)
+        tensor = torch.from_dlpack(asked)
         shared = tensor.data_ptr() == h.to_numpy().ctypes.data
+        assert shared == (asked.version is not None and asked.version[0] >= 1)
         assert (tensor.numpy() == values).all()
         if not shared:
             tensor.zero_()
