@@ -229,10 +229,11 @@ python-versions:
 	done
 
 # What people without a wheel for their platform install; it is built as pip does it, and looked at.
+# In a folder of its own: maturin would leave a second wheel beside the one that is tested.
 sdist: $(VENV)/.tools-installed
 	rm -rf target/sdist && cd python && $(VENV)/bin/maturin sdist -o $(CURDIR)/target/sdist
 	$(PYTHON) -m venv target/sdist/venv
-	CARGO_TARGET_DIR=$(CURDIR)/target target/sdist/venv/bin/pip install -q --disable-pip-version-check \
+	CARGO_TARGET_DIR=$(CURDIR)/target/sdist-build target/sdist/venv/bin/pip install -q --disable-pip-version-check \
 		target/sdist/synadb-*.tar.gz
 	cd target/sdist && venv/bin/python $(CURDIR)/python/tests/alone_program.py
 
