@@ -9,7 +9,7 @@ import struct
 import pytest
 
 import synadb
-from producer import Array, Producer
+from producer import Array, Producer, Schema
 
 FAR = 2**62
 
@@ -196,6 +196,22 @@ def test_memory_that_is_not_aligned(db):
     array: Array = producer.long(producer.array(3, [None, there]))
     assert db.write(producer.capsules(producer.long_schema(), array)).points == 3
     assert [db.get(key) for key in "abc"] == [7, 8, 9]
+    # Offsets are read where they lie.
+    memory = producer.buffer(b"\0" + struct.pack("<4i", 0, 1, 2, 3))
+    there = (ctypes.c_char * 1).from_address(ctypes.addressof(memory) + 1)
+    array = producer.long(producer.array(3, [None, there, producer.buffer(b"xyz")]))
+    with pytest.raises(synadb.SynaError, match="not aligned"):
+        db.write(producer.capsules(producer.long_schema("u"), array))
+
+
+def test_a_schema_that_leads_back_to_itself_ends(db):
+    """Its depth was bounded, and not how often it was followed."""
+    producer = Producer()
+    child = producer.schema("+s", "s")
+    pointers = producer._pointers(Schema, [child] * 4)
+    child.n_children, child.children = 4, pointers
+    with pytest.raises(synadb.SynaError, match="nested"):
+        db.write(producer.capsules(producer.schema("+s", children=[child]), producer.long()))
 
 
 #: Formats that no type has, and what else a wish cannot be.

@@ -28,6 +28,8 @@ fn fault(what: &str) -> ArrowError {
 
 /// Structs nest no deeper; following them takes stack.
 const DEPTH_MAX: u32 = 64;
+/// Fields of a schema, nested ones included: one whose children lead back to it would never end.
+const FIELDS_MAX: u32 = 1 << 20;
 /// Entries of a schema's metadata; room for as many as it says there are is made before they are read.
 const METADATA_ENTRIES_MAX: i32 = 1 << 16;
 
@@ -75,9 +77,14 @@ fn children_wanted(format: &str) -> usize {
 ///
 /// What it points to is as the C Data Interface wants it; strings may be NULL or no UTF-8, and children
 /// NULL.
-unsafe fn check_schema(schema: &FFI_ArrowSchema, depth: u32) -> Result<(), ArrowError> {
-    if depth > DEPTH_MAX {
-        return Err(fault("a type is nested too deeply"));
+unsafe fn check_schema(
+    schema: &FFI_ArrowSchema,
+    depth: u32,
+    fields: &mut u32,
+) -> Result<(), ArrowError> {
+    *fields += 1;
+    if depth > DEPTH_MAX || *fields > FIELDS_MAX {
+        return Err(fault("a type is nested too deeply, or has too many fields"));
     }
     // SAFETY: by the contract above.
     unsafe {
@@ -103,12 +110,12 @@ unsafe fn check_schema(schema: &FFI_ArrowSchema, depth: u32) -> Result<(), Arrow
             return Err(fault("a type has not as many children as its format wants"));
         }
         for child in children {
-            check_schema(child, depth + 1)?;
+            check_schema(child, depth + 1, fields)?;
         }
         if schema.dictionary.is_null() {
             return Ok(());
         }
-        check_schema(struct_at(schema.dictionary, "")?, depth + 1)
+        check_schema(struct_at(schema.dictionary, "")?, depth + 1, fields)
     }
 }
 
@@ -119,7 +126,7 @@ unsafe fn check_schema(schema: &FFI_ArrowSchema, depth: u32) -> Result<(), Arrow
 /// `ArrowError` for what can be seen to be wrong with it.
 pub fn field_of(schema: &FFI_ArrowSchema) -> Result<FieldRef, ArrowError> {
     // SAFETY: whoever made the schema promises that it is as the interface wants it.
-    unsafe { check_schema(schema, 0) }?;
+    unsafe { check_schema(schema, 0, &mut 0) }?;
     contradiction(|| Field::try_from(schema).map(FieldRef::new))
 }
 
@@ -191,8 +198,11 @@ unsafe fn check_array(array: &FFI_ArrowArray, data_type: &DataType) -> Result<()
     // SAFETY: by the contract above.
     unsafe {
         check_nulls(array, data_type)?;
-        if matches!(data_type, DataType::Utf8View | DataType::BinaryView) {
-            check_views(array)?;
+        match data_type {
+            DataType::Utf8View | DataType::BinaryView => check_views(array)?,
+            DataType::Utf8 | DataType::Binary => check_offsets::<i32>(array)?,
+            DataType::LargeUtf8 | DataType::LargeBinary => check_offsets::<i64>(array)?,
+            _ => {}
         }
         if let DataType::Dictionary(_, values) = data_type {
             check_array(struct_at(array.dictionary, "a dictionary is NULL")?, values)?;
@@ -255,6 +265,22 @@ unsafe fn check_nulls(array: &FFI_ArrowArray, data_type: &DataType) -> Result<()
     match UnalignedBitChunk::new(bitmap, offset, length).count_ones() == length {
         true => Ok(()),
         false => Err(fault("an array says that it has no nulls, and its bitmap has some")),
+    }
+}
+
+/// Offsets are read where they lie, before the import copies what is not aligned.
+///
+/// # Safety
+///
+/// There are as many buffers as it says.
+unsafe fn check_offsets<O>(array: &FFI_ArrowArray) -> Result<(), ArrowError> {
+    if array.n_buffers < 2 {
+        return Err(fault("texts and bytes have three buffers"));
+    }
+    // SAFETY: by the contract above.
+    match unsafe { buffer_at(array, 1) }.cast::<O>().is_aligned() {
+        true => Ok(()),
+        false => Err(fault("the offsets of texts or bytes are not aligned")),
     }
 }
 
