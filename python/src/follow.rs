@@ -10,7 +10,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString};
 use synadb::{Appended, Change, Cursor, FollowFrom, FollowedCommit, Point};
 
-use crate::database::Source;
+use crate::database::{Source, key_of};
 use crate::errors::Raise;
 use crate::sugar;
 use crate::time::moment_of;
@@ -86,7 +86,10 @@ impl Follower {
             None => ("*".to_owned(), None),
             Some(keys) => match keys.cast::<PyString>() {
                 Ok(pattern) => (pattern.to_str()?.to_owned(), None),
-                Err(_) => ("*".to_owned(), Some(keys.extract::<Vec<String>>()?)),
+                Err(_) => {
+                    let keys = keys.try_iter()?.map(|key| key_of(&key?).map(str::to_owned));
+                    ("*".to_owned(), Some(keys.collect::<PyResult<HashSet<String>>>()?))
+                }
             },
         };
         let from = match start.map(|start| start.extract::<String>()).transpose()?.as_deref() {
@@ -98,7 +101,7 @@ impl Follower {
         let follower = py.detach(|| db.follow(&pattern, from)).raise()?;
         Ok(Follower {
             queue: Mutex::new(Queue { follower, held: VecDeque::new() }),
-            keys: keys.map(|keys| keys.into_iter().collect()),
+            keys,
             timeout: timeout.map(seconds).transpose()?,
         })
     }
