@@ -342,8 +342,11 @@ impl Database {
 
     /// Closes the database.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let db = SynaDB::clone(&self.source.db.load());
-        py.detach(|| db.close()).raise()
+        match self.source.handle(py) {
+            Ok(db) => py.detach(|| db.close()).raise(),
+            // A reader that a forked child cannot open for itself: it has nothing to close.
+            Err(_) => Ok(()),
+        }
     }
 
     /// Appends a value; returns the offset of its entry.

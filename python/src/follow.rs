@@ -1,14 +1,14 @@
 //! Following: commits as they come.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString};
-use synadb::{Appended, Change, Cursor, FollowFrom, FollowedCommit, Point};
+use synadb::{Appended, Change, Cursor, FollowFrom, FollowedCommit, Point, SynaError};
 
 use crate::database::{Source, key_of};
 use crate::errors::Raise;
@@ -31,6 +31,8 @@ pub(crate) struct Follower {
     keys: Option<HashSet<String>>,
     /// How long an iteration waits for the next commit before it ends; None for ever.
     timeout: Option<Duration>,
+    /// The process that made it.
+    process: u32,
 }
 
 /// The commits that came, up to the one that is delivered next.
@@ -103,16 +105,31 @@ impl Follower {
             queue: Mutex::new(Queue { follower, held: VecDeque::new() }),
             keys,
             timeout: timeout.map(seconds).transpose()?,
+            process: std::process::id(),
         })
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    /// In a forked child, the lock of a thread that was left in the parent would be waited for for ever.
+    fn queue(&self) -> synadb::Result<MutexGuard<'_, Queue>> {
+        if self.process == std::process::id() {
+            return Ok(self.queue.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        match self.queue.try_lock() {
+            Ok(queue) => Ok(queue),
+            Err(TryLockError::Poisoned(queue)) => Ok(queue.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(SynaError::ForkedHandle),
+        }
+    }
+
+    /// Where to go on after the commits that were delivered.
+    fn place(&self) -> synadb::Result<Cursor> {
+        let queue = self.queue()?;
+        Ok(queue.held.front().map_or_else(|| queue.follower.cursor(), |held| held.before))
     }
 
     /// Looks for the next commit, for so long; it stays the next one unless it is taken.
     fn look(&self, time: Duration, take: bool) -> synadb::Result<Found> {
-        let mut queue = self.queue();
+        let mut queue = self.queue()?;
         if queue.held.is_empty() {
             let before = queue.follower.cursor();
             match queue.follower.next(time)? {
@@ -157,7 +174,7 @@ impl Follower {
         let record = self.record(py, &held);
         if record.is_err() {
             // It was not delivered, so it is the next one again.
-            py.detach(|| self.queue().held.push_front(held));
+            py.detach(|| self.queue().map(|mut queue| queue.held.push_front(held))).raise()?;
         }
         record.map(Some)
     }
@@ -234,12 +251,8 @@ impl Held {
 impl Follower {
     /// Where to go on after the commits that were delivered.
     #[getter]
-    fn cursor(&self, py: Python<'_>) -> String {
-        let cursor = py.detach(|| {
-            let queue = self.queue();
-            queue.held.front().map_or_else(|| queue.follower.cursor(), |held| held.before)
-        });
-        cursor.to_string()
+    fn cursor(&self, py: Python<'_>) -> PyResult<String> {
+        py.detach(|| self.place()).raise().map(|cursor| cursor.to_string())
     }
 
     /// The next commit, or None if none came within `timeout` seconds (None: for ever).
@@ -273,7 +286,10 @@ impl Follower {
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {
-        format!("<synadb.Follower at {}>", self.cursor(py))
+        match py.detach(|| self.place()) {
+            Ok(cursor) => format!("<synadb.Follower at {cursor}>"),
+            Err(_) => "<synadb.Follower of the parent process>".to_owned(),
+        }
     }
 }
 

@@ -124,6 +124,35 @@ def test_a_forked_reader_reopens_at_its_commit(path):
             assert in_child(lambda: (len(shared["k"]), shared.get("new"))) == "(50001, 1)"
 
 
+def test_a_forked_reader_is_closed_like_any(path):
+    """It raised ForkedError, also at the end of a `with` block in which nothing was wrong."""
+    with synadb.open(path, durability="os") as db, synadb.open(path, mode="r") as reader:
+        db.append("k", 1)
+        assert in_child(reader.close) == "None"
+        assert in_child(lambda: reader.__exit__(None, None, None)) == "None"
+        assert in_child(lambda: (reader.close(), reader.get("k"))).startswith("ClosedError")
+        gone = synadb.open(path, mode="r")
+        gone.close()
+        assert in_child(lambda: gone.get("k")).startswith("ClosedError")
+
+
+def test_a_follower_that_a_thread_waited_with_does_not_hang_a_forked_child(path):
+    """The child waited for a lock that the thread holds, which is not there."""
+    with synadb.open(path, durability="os") as db:
+        for follower in (db.follow(), db.reader().follow()):
+            thread = threading.Thread(target=follower.next, args=(2,))
+            thread.start()
+            time.sleep(0.2)
+            assert in_child(lambda f=follower: f.next(0)).startswith("ForkedError")
+            # Between two looks of the thread, the lock is free.
+            found = in_child(lambda f=follower: f.cursor)
+            assert found.startswith("ForkedError") or found == follower.cursor
+            assert in_child(lambda f=follower: repr(f)).startswith("<synadb.Follower")
+            thread.join()
+            # Once nobody waits, the child may go on where the parent is.
+            assert in_child(lambda f=follower: f.cursor) == follower.cursor
+
+
 def test_forks_beside_busy_threads_do_not_hang(path):
     with synadb.open(path, durability="os") as db:
         db.append_batch("k", np.arange(10_000.0), np.arange(10_000))
