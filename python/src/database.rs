@@ -25,7 +25,7 @@ use crate::snapshot::{Snapshot, View};
 use crate::sugar;
 use crate::time::{datetime_of, stamp_of, stamp_or_now};
 use crate::value::{atom_of, numpy_kind, value_of};
-use crate::wait::{long, long_told};
+use crate::wait::{SIGNALS_EVERY, long, long_told, patiently};
 use crate::write_batch::WriteBatch;
 
 /// The text of a key.
@@ -173,8 +173,11 @@ impl Database {
     }
 }
 
-/// Commits a batch: at once where that need not wait, else without the interpreter.
+/// Commits a batch: a small one at once where that need not wait, else without the interpreter.
 pub(crate) fn committed(py: Python<'_>, batch: synadb::Batch) -> PyResult<u64> {
+    if batch.len() > SIGNALS_EVERY {
+        return long(py, move || batch.commit())?.raise();
+    }
     match batch.try_commit().raise()? {
         Ok(offset) => Ok(offset),
         Err(batch) => py.detach(|| batch.commit()).raise(),
@@ -395,8 +398,12 @@ impl Database {
         let timestamp = stamp_or_now(timestamp, floor)?;
         let db = self.source.handle(py)?;
         let mut batch = db.batch();
-        for item in row.call_method0(intern!(py, "items"))?.try_iter()? {
-            let item = item?;
+        let items = row.getattr(intern!(py, "items")).map_err(|_| {
+            let name = row.get_type().name().map_or_else(|_| "it".to_owned(), |name| name.to_string());
+            PyTypeError::new_err(format!("a row is a dict of keys and values, not {name}"))
+        })?;
+        for item in patiently(py, items.call0()?.try_iter()?) {
+            let item = item??;
             let (key, value) = (item.get_item(0)?, item.get_item(1)?);
             batch.append_at(key_of(&key)?, timestamp, atom_of(&value)?).raise()?;
         }

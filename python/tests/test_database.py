@@ -324,6 +324,9 @@ def test_rows(db):
     with pytest.raises(synadb.InvalidKeyError):
         db.append_row({"e": 1, "": 1})
     assert "e" not in db
+    for wrong in ([("e", 1)], "e", None):
+        with pytest.raises(TypeError, match="a row is a dict"):
+            db.append_row(wrong)
 
 
 class Items:

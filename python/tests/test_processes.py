@@ -376,7 +376,7 @@ def test_ctrl_c_ends_long_calls(large, tmp_path, call):
 OBJECTS = 6_000_000
 
 
-@pytest.mark.parametrize("call", ["to_pylist", "to_pydict", "texts", "list", "batch", "follow"])
+@pytest.mark.parametrize("call", ["to_pylist", "to_pydict", "texts", "list", "batch", "row", "follow"])
 @pytest.mark.usefixtures("no_collector")
 def test_ctrl_c_while_python_objects_are_made_or_read(path, call):
     """They need the interpreter one by one; signals were looked for when all were done."""
@@ -387,12 +387,14 @@ def test_ctrl_c_while_python_objects_are_made_or_read(path, call):
         db.append_batch("k", np.arange(float(OBJECTS)), np.arange(OBJECTS))
         read, many = db["k"].read(), np.arange(4.0 * OBJECTS)
         items, delivered = many.tolist() if call == "list" else [], []
+        row = dict.fromkeys(map(str, range(1_000_000 if call == "row" else 1)), 1.5)
         work = {
             "to_pylist": forever(read["timestamp"].to_pylist),
             "to_pydict": forever(read.to_pydict),
             "texts": forever(db["t"].to_numpy),
             "list": forever(lambda: db.append_batch("l", items)),
             "batch": forever(lambda: db.batch().append_batch("l", many)),
+            "row": forever(lambda: db.append_row(row)),
             "follow": forever(lambda: delivered.append(follower.next(0))),
         }[call]
         # What else the machine does makes an answer late, but not each of three. To let go of what was
