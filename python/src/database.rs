@@ -9,6 +9,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyInt, PyIterator, PyList, PyString, PyTuple, PyType};
+use synadb::storage::MemoryStorage;
 use synadb::{
     Create, Cursor, DbConfig, Durability, OptimizeOptions, RetainPolicy, RewriteReport, SynaDB,
     SynaError, VerifyReport, WriteOptions,
@@ -265,7 +266,14 @@ impl Database {
             if matches!(mode, "r" | "r+") {
                 return Err(PyValueError::new_err("a database in memory is always a new one"));
             }
-            return Ok(Database { source: Source::new(SynaDB::in_memory().raise()?, true), mode });
+            // As `SynaDB::in_memory`: nothing is durable there, so no append waits for it.
+            let config = match config.durability {
+                Durability::Full => config.with_durability(Durability::Os),
+                _ => config,
+            };
+            let storage = Arc::new(MemoryStorage::new());
+            let db = SynaDB::with_storage(storage, "/memory.syna", config).raise()?;
+            return Ok(Database { source: Source::new(db, true), mode });
         }
         let path = path_of(path)?;
         let db = long(py, move || match create {

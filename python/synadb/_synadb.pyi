@@ -82,7 +82,7 @@ class SynaDB:
         auto_optimize: bool = False,
         auto_optimize_min_bytes: int = 268435456,
     ) -> SynaDB:
-        """Opens the database at `path`, or a new one in memory for ":memory:".
+        """Opens the database at `path`, or a new one in memory for ":memory:" (whose "full" is "os").
 
         `mode`: "a" writes what exists or is made, "r+" writes what exists, "x" makes what must not exist,
         "r" reads, beside any writer.

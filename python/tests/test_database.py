@@ -636,3 +636,15 @@ def test_nat_is_no_timestamp(db, missing):
     with pytest.raises(ValueError, match="NaT is no timestamp"):
         db.append("k", 1, missing)
     assert "k" not in db
+
+
+def test_a_database_in_memory_has_the_options_that_were_asked_for():
+    """All were ignored, those that are not allowed as well."""
+    with synadb.open(":memory:", enable_delta=False, enable_compression=False) as db:
+        db.append_batch("k", np.arange(10_000.0), np.arange(10_000))
+        assert set(db.stats().encodings) == {"raw"}
+    with synadb.open(":memory:") as db:
+        db.append_batch("k", np.arange(10_000.0), np.arange(10_000))
+        assert db.stats().encodings and "raw" not in db.stats().encodings
+    with pytest.raises(synadb.InvalidOptionError):
+        synadb.open(":memory:", durability="buffered", buffer_size_bytes=0)
