@@ -24,7 +24,7 @@ use crate::input;
 use crate::scan::{self, Scan};
 use crate::snapshot::{Snapshot, View};
 use crate::sugar;
-use crate::time::{datetime_of, stamp_of, stamp_or_now};
+use crate::time::{end_of, stamp_of, stamp_or_now};
 use crate::value::{atom_of, numpy_kind, value_of};
 use crate::wait::{SIGNALS_EVERY, long, long_told, patiently};
 use crate::write_batch::WriteBatch;
@@ -852,7 +852,7 @@ fn policy_of(policy: &Bound<'_, PyAny>) -> PyResult<RetainPolicy> {
             })?;
             policy.last(&pattern, count).raise()?
         } else {
-            policy.since(&pattern, stamp_of(&keep, true)?).raise()?
+            policy.since(&pattern, end_of(&keep)?).raise()?
         };
     }
     Ok(policy)
@@ -929,10 +929,4 @@ pub(crate) fn salvage<'py>(
 #[pyfunction]
 pub(crate) fn _main(py: Python<'_>, args: Vec<OsString>) -> i32 {
     py.detach(|| synadb::cli::run(args))
-}
-
-/// Seconds that a moment lies after 1970, as a datetime.
-#[pyfunction]
-pub(crate) fn _datetime(py: Python<'_>, micros: i64) -> PyResult<Bound<'_, PyAny>> {
-    datetime_of(py, micros)
 }

@@ -41,7 +41,6 @@ __all__ = [
     "SynaDB",
     "WriteBatch",
     "__version__",
-    "_datetime",
     "_main",
     "_one_of_each_error",
     "salvage",
@@ -162,9 +161,11 @@ class SynaDB:
 
         Values and timestamps are NumPy arrays, any Arrow array, `array.array`, `memoryview`, or iterables.
         NumPy's and Arrow's 64-bit numbers are read where they lie; nobody may change them meanwhile. Without
-        timestamps all get the present time. From 32 points on they are stored as columns.
+        timestamps all get the present time. From 32 points on they are stored as columns. A Series of pandas 3
+        says of its NaNs that they are null; `to_numpy()` of it keeps them.
 
-        Raises LengthMismatchError, otherwise as `append`.
+        Raises LengthMismatchError, InvalidDataError for an item of an Arrow array that cannot be stored,
+        otherwise as `append`.
         """
 
     def append_row(
@@ -902,5 +903,4 @@ def salvage(
     """Copies every intact commit of a damaged file to a new one, and lists what is missing."""
 
 def _main(args: Sequence[str]) -> int: ...
-def _datetime(micros: int) -> datetime: ...
 def _one_of_each_error() -> dict[str, SynaError]: ...

@@ -638,6 +638,15 @@ def test_nat_is_no_timestamp(db, missing):
     assert "k" not in db
 
 
+def test_retain_keeps_nothing_from_before_a_moment_between_two_microseconds(db):
+    """It was rounded down, so that the point before it was kept."""
+    for since in (np.datetime64(1500, "ns"), pd.Timestamp(1500, unit="ns")):
+        db.delete("k")
+        db.append_batch("k", [1, 2, 3], [1, 2, 3])
+        db.retain({"k": since})
+        assert db["k"].values.to_pylist() == [2, 3]
+
+
 def test_a_database_in_memory_has_the_options_that_were_asked_for():
     """All were ignored, those that are not allowed as well."""
     with synadb.open(":memory:", enable_delta=False, enable_compression=False) as db:
