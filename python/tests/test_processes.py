@@ -11,6 +11,7 @@ import sys
 import textwrap
 import threading
 import time
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -384,7 +385,8 @@ def test_ctrl_c_while_python_objects_are_made_or_read(path, call):
         texts = np.char.add("t", np.arange(OBJECTS if call == "texts" else 1).astype("U7")).tolist()
         db.append_batch("t", texts, np.arange(len(texts)))
         follower = db.follow()
-        db.append_batch("k", np.arange(float(OBJECTS)), np.arange(OBJECTS))
+        # Moments of today: with large ints Python looks for signals itself, in the midst of a datetime.
+        db.append_batch("k", np.arange(float(OBJECTS)), np.arange(OBJECTS) + 10**15)
         read, many = db["k"].read(), np.arange(4.0 * OBJECTS)
         items, delivered = many.tolist() if call == "list" else [], []
         row = dict.fromkeys(map(str, range(1_000_000 if call == "row" else 1)), 1.5)
@@ -405,7 +407,25 @@ def test_ctrl_c_while_python_objects_are_made_or_read(path, call):
             [commit] = [commit for commit in [*delivered, follower.next(0)] if commit]
             [change] = commit.changes
             assert [value for _, value in change.points] == read["value"].to_pylist()
+            assert {type(when) for when, _ in change.points} == {datetime}
             assert follower.next(0) is None
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_a_signal_in_the_midst_of_a_datetime(path):
+    """Python looks for signals while it multiplies large ints. What the handler raised there was told as a
+    moment beyond the calendar; a follower put an int in its place, and Ctrl-C was lost."""
+    with synadb.open(path, durability="os") as db:
+        db.append_batch("k", np.zeros(1_000_000), np.arange(1_000_000) + 10**15)
+        stamps = db["k"].timestamps
+        before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+        try:
+            for _ in range(5):
+                signal.setitimer(signal.ITIMER_REAL, 0.1)
+                with pytest.raises(KeyboardInterrupt):
+                    forever(stamps.to_pylist)()
+        finally:
+            signal.signal(signal.SIGALRM, before)
 
 
 def test_a_handler_may_raise_what_it_likes(path):
