@@ -407,7 +407,8 @@ impl Database {
         let db = self.source.handle(py)?;
         let mut batch = db.batch();
         let items = row.getattr(intern!(py, "items")).map_err(|_| {
-            let name = row.get_type().name().map_or_else(|_| "it".to_owned(), |name| name.to_string());
+            let name =
+                row.get_type().name().map_or_else(|_| "it".to_owned(), |name| name.to_string());
             PyTypeError::new_err(format!("a row is a dict of keys and values, not {name}"))
         })?;
         for item in patiently(py, items.call0()?.try_iter()?) {

@@ -23,6 +23,9 @@ const LOOK: Duration = Duration::from_millis(15);
 /// The points that are read at once, on this thread.
 const SHORT: u64 = 4096;
 
+/// The changes that are made between two looks for signals: some milliseconds.
+const CHANGES_EVERY: usize = 512;
+
 /// Delivers the commits that change the followed keys, in order: an iterator and an async iterator.
 #[pyclass(frozen, module = "synadb")]
 pub(crate) struct Follower {
@@ -214,6 +217,9 @@ impl Follower {
     fn go_on(&self, py: Python<'_>, held: &Arc<Held>, making: &mut Making) -> PyResult<()> {
         let changes = making.changes.bind(py).clone();
         while let Some(change) = held.commit.changes().get(making.at) {
+            if making.at % CHANGES_EVERY == CHANGES_EVERY - 1 {
+                py.check_signals()?;
+            }
             if self.follows(change.key()) {
                 let told = PyDict::new(py);
                 told.set_item("key", change.key())?;

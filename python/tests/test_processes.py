@@ -412,6 +412,27 @@ def test_ctrl_c_while_python_objects_are_made_or_read(path, call):
 
 
 @pytest.mark.usefixtures("no_collector")
+def test_ctrl_c_while_a_commit_of_many_keys_is_made_ready(path):
+    """Signals were looked for between the points of one change, and here there is one in each."""
+    with synadb.open(path, durability="os") as db:
+        follower, delivered, count = db.follow(), [], 300_000
+        db.append_row(dict.fromkeys(map(str, range(count)), 1.5))
+        ends = time.monotonic() + 20
+
+        def work():
+            while time.monotonic() < ends:
+                delivered.append(follower.next(0))
+
+        waits = []
+        # The first may come while the commit is read, which is done at once.
+        while not any(delivered) and len(waits) < 3:
+            waits.append(interrupted(work))
+        assert min(waits) < LATE + 0.05
+        [commit] = [commit for commit in [*delivered, follower.next(0)] if commit]
+        assert len(commit.changes) == count
+
+
+@pytest.mark.usefixtures("no_collector")
 def test_a_signal_in_the_midst_of_a_datetime(path):
     """Python looks for signals while it multiplies large ints. What the handler raised there was told as a
     moment beyond the calendar; a follower put an int in its place, and Ctrl-C was lost."""
