@@ -246,8 +246,10 @@ pub(crate) fn item_of<'py>(
             pyo3::types::PyBytes::new(py, array.as_binary::<i32>().value(row)).into_any()
         }
         DataType::Dictionary(..) => {
-            let dictionary = array.as_any_dictionary();
-            let at = dictionary.normalized_keys().get(row).copied().unwrap_or_default();
+            // Of this row alone: each call makes the positions of all rows anew.
+            let one = array.slice(row, 1);
+            let dictionary = one.as_any_dictionary();
+            let at = dictionary.normalized_keys().first().copied().unwrap_or_default();
             item_of(py, dictionary.values(), at)?
         }
         DataType::Struct(_) => {

@@ -9,6 +9,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyInt, PyIterator, PyList, PyString, PyTuple, PyType};
+use synadb::storage::MemoryStorage;
 use synadb::{
     Create, Cursor, DbConfig, Durability, OptimizeOptions, RetainPolicy, RewriteReport, SynaDB,
     SynaError, VerifyReport, WriteOptions,
@@ -23,9 +24,9 @@ use crate::input;
 use crate::scan::{self, Scan};
 use crate::snapshot::{Snapshot, View};
 use crate::sugar;
-use crate::time::{datetime_of, stamp_of, stamp_or_now};
+use crate::time::{end_of, stamp_of, stamp_or_now};
 use crate::value::{atom_of, numpy_kind, value_of};
-use crate::wait::{long, long_told};
+use crate::wait::{SIGNALS_EVERY, long, long_told, patiently};
 use crate::write_batch::WriteBatch;
 
 /// The text of a key.
@@ -173,8 +174,11 @@ impl Database {
     }
 }
 
-/// Commits a batch: at once where that need not wait, else without the interpreter.
+/// Commits a batch: a small one at once where that need not wait, else without the interpreter.
 pub(crate) fn committed(py: Python<'_>, batch: synadb::Batch) -> PyResult<u64> {
+    if batch.len() > SIGNALS_EVERY {
+        return long(py, move || batch.commit())?.raise();
+    }
     match batch.try_commit().raise()? {
         Ok(offset) => Ok(offset),
         Err(batch) => py.detach(|| batch.commit()).raise(),
@@ -262,7 +266,14 @@ impl Database {
             if matches!(mode, "r" | "r+") {
                 return Err(PyValueError::new_err("a database in memory is always a new one"));
             }
-            return Ok(Database { source: Source::new(SynaDB::in_memory().raise()?, true), mode });
+            // As `SynaDB::in_memory`: nothing is durable there, so no append waits for it.
+            let config = match config.durability {
+                Durability::Full => config.with_durability(Durability::Os),
+                _ => config,
+            };
+            let storage = Arc::new(MemoryStorage::new());
+            let db = SynaDB::with_storage(storage, "/memory.syna", config).raise()?;
+            return Ok(Database { source: Source::new(db, true), mode });
         }
         let path = path_of(path)?;
         let db = long(py, move || match create {
@@ -342,8 +353,11 @@ impl Database {
 
     /// Closes the database.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let db = SynaDB::clone(&self.source.db.load());
-        py.detach(|| db.close()).raise()
+        match self.source.handle(py) {
+            Ok(db) => py.detach(|| db.close()).raise(),
+            // A reader that a forked child cannot open for itself: it has nothing to close.
+            Err(_) => Ok(()),
+        }
     }
 
     /// Appends a value; returns the offset of its entry.
@@ -392,8 +406,13 @@ impl Database {
         let timestamp = stamp_or_now(timestamp, floor)?;
         let db = self.source.handle(py)?;
         let mut batch = db.batch();
-        for item in row.call_method0(intern!(py, "items"))?.try_iter()? {
-            let item = item?;
+        let items = row.getattr(intern!(py, "items")).map_err(|_| {
+            let name =
+                row.get_type().name().map_or_else(|_| "it".to_owned(), |name| name.to_string());
+            PyTypeError::new_err(format!("a row is a dict of keys and values, not {name}"))
+        })?;
+        for item in patiently(py, items.call0()?.try_iter()?) {
+            let item = item??;
             let (key, value) = (item.get_item(0)?, item.get_item(1)?);
             batch.append_at(key_of(&key)?, timestamp, atom_of(&value)?).raise()?;
         }
@@ -834,7 +853,7 @@ fn policy_of(policy: &Bound<'_, PyAny>) -> PyResult<RetainPolicy> {
             })?;
             policy.last(&pattern, count).raise()?
         } else {
-            policy.since(&pattern, stamp_of(&keep, true)?).raise()?
+            policy.since(&pattern, end_of(&keep)?).raise()?
         };
     }
     Ok(policy)
@@ -911,10 +930,4 @@ pub(crate) fn salvage<'py>(
 #[pyfunction]
 pub(crate) fn _main(py: Python<'_>, args: Vec<OsString>) -> i32 {
     py.detach(|| synadb::cli::run(args))
-}
-
-/// Seconds that a moment lies after 1970, as a datetime.
-#[pyfunction]
-pub(crate) fn _datetime(py: Python<'_>, micros: i64) -> PyResult<Bound<'_, PyAny>> {
-    datetime_of(py, micros)
 }

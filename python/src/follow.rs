@@ -1,16 +1,16 @@
 //! Following: commits as they come.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString};
-use synadb::{Appended, Change, Cursor, FollowFrom, FollowedCommit, Point};
+use synadb::{Appended, Change, Cursor, FollowFrom, FollowedCommit, Point, SynaError};
 
-use crate::database::Source;
+use crate::database::{Source, key_of};
 use crate::errors::Raise;
 use crate::sugar;
 use crate::time::moment_of;
@@ -23,6 +23,9 @@ const LOOK: Duration = Duration::from_millis(15);
 /// The points that are read at once, on this thread.
 const SHORT: u64 = 4096;
 
+/// The changes that are made between two looks for signals: some milliseconds.
+const CHANGES_EVERY: usize = 512;
+
 /// Delivers the commits that change the followed keys, in order: an iterator and an async iterator.
 #[pyclass(frozen, module = "synadb")]
 pub(crate) struct Follower {
@@ -31,6 +34,8 @@ pub(crate) struct Follower {
     keys: Option<HashSet<String>>,
     /// How long an iteration waits for the next commit before it ends; None for ever.
     timeout: Option<Duration>,
+    /// The process that made it.
+    process: u32,
 }
 
 /// The commits that came, up to the one that is delivered next.
@@ -86,7 +91,10 @@ impl Follower {
             None => ("*".to_owned(), None),
             Some(keys) => match keys.cast::<PyString>() {
                 Ok(pattern) => (pattern.to_str()?.to_owned(), None),
-                Err(_) => ("*".to_owned(), Some(keys.extract::<Vec<String>>()?)),
+                Err(_) => {
+                    let keys = keys.try_iter()?.map(|key| key_of(&key?).map(str::to_owned));
+                    ("*".to_owned(), Some(keys.collect::<PyResult<HashSet<String>>>()?))
+                }
             },
         };
         let from = match start.map(|start| start.extract::<String>()).transpose()?.as_deref() {
@@ -98,18 +106,33 @@ impl Follower {
         let follower = py.detach(|| db.follow(&pattern, from)).raise()?;
         Ok(Follower {
             queue: Mutex::new(Queue { follower, held: VecDeque::new() }),
-            keys: keys.map(|keys| keys.into_iter().collect()),
+            keys,
             timeout: timeout.map(seconds).transpose()?,
+            process: std::process::id(),
         })
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    /// In a forked child, the lock of a thread that was left in the parent would be waited for for ever.
+    fn queue(&self) -> synadb::Result<MutexGuard<'_, Queue>> {
+        if self.process == std::process::id() {
+            return Ok(self.queue.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        match self.queue.try_lock() {
+            Ok(queue) => Ok(queue),
+            Err(TryLockError::Poisoned(queue)) => Ok(queue.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(SynaError::ForkedHandle),
+        }
+    }
+
+    /// Where to go on after the commits that were delivered.
+    fn place(&self) -> synadb::Result<Cursor> {
+        let queue = self.queue()?;
+        Ok(queue.held.front().map_or_else(|| queue.follower.cursor(), |held| held.before))
     }
 
     /// Looks for the next commit, for so long; it stays the next one unless it is taken.
     fn look(&self, time: Duration, take: bool) -> synadb::Result<Found> {
-        let mut queue = self.queue();
+        let mut queue = self.queue()?;
         if queue.held.is_empty() {
             let before = queue.follower.cursor();
             match queue.follower.next(time)? {
@@ -154,7 +177,7 @@ impl Follower {
         let record = self.record(py, &held);
         if record.is_err() {
             // It was not delivered, so it is the next one again.
-            py.detach(|| self.queue().held.push_front(held));
+            py.detach(|| self.queue().map(|mut queue| queue.held.push_front(held))).raise()?;
         }
         record.map(Some)
     }
@@ -195,6 +218,9 @@ impl Follower {
     fn go_on(&self, py: Python<'_>, held: &Arc<Held>, making: &mut Making) -> PyResult<()> {
         let changes = making.changes.bind(py).clone();
         while let Some(change) = held.commit.changes().get(making.at) {
+            if making.at % CHANGES_EVERY == CHANGES_EVERY - 1 {
+                py.check_signals()?;
+            }
             if self.follows(change.key()) {
                 let told = PyDict::new(py);
                 told.set_item("key", change.key())?;
@@ -232,12 +258,8 @@ impl Held {
 impl Follower {
     /// Where to go on after the commits that were delivered.
     #[getter]
-    fn cursor(&self, py: Python<'_>) -> String {
-        let cursor = py.detach(|| {
-            let queue = self.queue();
-            queue.held.front().map_or_else(|| queue.follower.cursor(), |held| held.before)
-        });
-        cursor.to_string()
+    fn cursor(&self, py: Python<'_>) -> PyResult<String> {
+        py.detach(|| self.place()).raise().map(|cursor| cursor.to_string())
     }
 
     /// The next commit, or None if none came within `timeout` seconds (None: for ever).
@@ -271,7 +293,10 @@ impl Follower {
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {
-        format!("<synadb.Follower at {}>", self.cursor(py))
+        match py.detach(|| self.place()) {
+            Ok(cursor) => format!("<synadb.Follower at {cursor}>"),
+            Err(_) => "<synadb.Follower of the parent process>".to_owned(),
+        }
     }
 }
 

@@ -39,7 +39,7 @@ mod _synadb {
     #[pymodule_export]
     use super::column::Column;
     #[pymodule_export]
-    use super::database::{_datetime, _main, Database, salvage};
+    use super::database::{_main, Database, salvage};
     #[pymodule_export]
     use super::errors::_one_of_each_error;
     #[pymodule_export]

@@ -75,8 +75,11 @@ pub(crate) fn stamp_of(stamp: &Bound<'_, PyAny>, floor: bool) -> PyResult<i64> {
 /// that parts the stamps there can be as the moment itself does, at either end.
 pub(crate) fn end_of(stamp: &Bound<'_, PyAny>) -> PyResult<i64> {
     let before = stamp_of(stamp, true)?;
-    // All that can be wrong now is that it is finer.
-    stamp_of(stamp, false).or_else(|_| before.checked_add(1).ok_or_else(out_of_range))
+    stamp_of(stamp, false).or_else(|error| match error.is_instance_of::<PyValueError>(stamp.py()) {
+        // All that can be wrong of it now is that it is finer.
+        true => before.checked_add(1).ok_or_else(out_of_range),
+        false => Err(error),
+    })
 }
 
 fn no_stamp(stamp: &Bound<'_, PyAny>) -> PyErr {
@@ -213,7 +216,10 @@ fn of_datetime64(stamp: &Bound<'_, PyAny>, floor: bool) -> PyResult<i64> {
 
 /// A moment as an aware datetime in UTC, or in microseconds where a datetime does not reach.
 pub(crate) fn moment_of(py: Python<'_>, micros: i64) -> PyResult<Bound<'_, PyAny>> {
-    datetime_of(py, micros).or_else(|_| Ok(micros.into_pyobject(py)?.into_any()))
+    datetime_of(py, micros).or_else(|error| match error.is_instance_of::<PyOverflowError>(py) {
+        true => Ok(micros.into_pyobject(py)?.into_any()),
+        false => Err(error),
+    })
 }
 
 /// A moment as an aware datetime in UTC.
@@ -230,6 +236,10 @@ pub(crate) fn datetime_of(py: Python<'_>, micros: i64) -> PyResult<Bound<'_, PyA
         .call1(since)
         .and_then(|since| reckoning.aware.bind(py).add(since));
     moment.map_err(|error| {
+        // Python looks for signals while it multiplies: what their handlers raise is no moment's fault.
+        if !error.is_instance_of::<PyOverflowError>(py) {
+            return error;
+        }
         let outside = PyOverflowError::new_err(format!(
             "{micros} microseconds since 1970 are outside of the years 1 to 9999 that a datetime knows; \
              the Arrow and NumPy forms tell any timestamp"

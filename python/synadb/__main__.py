@@ -9,8 +9,10 @@ from ._synadb import _main
 
 
 def main() -> int:
-    # The command runs outside of the interpreter, whose handler would only take note of Ctrl-C.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # The command runs outside of the interpreter, whose handler would only take note of Ctrl-C. Where a
+    # shell has told a background job to ignore it, it is ignored.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     return _main(["syna", *sys.argv[1:]])
 
 

@@ -35,11 +35,12 @@ def _picture(history: History) -> str:
     finite = [value for value in values if value - value == 0.0]
     if not finite:
         return ""
-    low, high = min(finite), max(finite)
+    # Of halves the difference is finite, too.
+    low, high = min(finite) / 2, max(finite) / 2
     start, span = stamps[0], max(1, stamps[-1] - stamps[0])
     height = (high - low) or 1.0
     points = " ".join(
-        f"{(stamp - start) / span * _WIDTH:.1f},{_HEIGHT - (value - low) / height * _HEIGHT:.1f}"
+        f"{(stamp - start) / span * _WIDTH:.1f},{_HEIGHT - (value / 2 - low) / height * _HEIGHT:.1f}"
         for stamp, value in zip(stamps, values, strict=True)
         if value - value == 0.0
     )
@@ -71,6 +72,6 @@ def plot(history: History, ax: Any, points: int) -> Any:
     if ax is None:
         ax = import_module("matplotlib.pyplot").subplots()[1]
     drawn = history.downsample(points)
-    ax.plot(drawn["timestamp"].to_numpy(), drawn["value"].to_numpy(nulls="nan"), label=history.key)
+    ax.plot(drawn["timestamp"].to_numpy(), drawn["value"].to_numpy(), label=history.key)
     ax.set_ylabel(history.key)
     return ax

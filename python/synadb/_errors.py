@@ -19,6 +19,11 @@ class SynaError(Exception):
 
     message: str
 
+    def __init__(self, *args: Any) -> None:
+        # Whoever raises one of these, or of a class of their own, may do it as with any exception.
+        super().__init__(*args)
+        self.message = ", ".join(map(str, args))
+
     def __str__(self) -> str:
         return self.message
 

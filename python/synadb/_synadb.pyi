@@ -41,7 +41,6 @@ __all__ = [
     "SynaDB",
     "WriteBatch",
     "__version__",
-    "_datetime",
     "_main",
     "_one_of_each_error",
     "salvage",
@@ -82,7 +81,7 @@ class SynaDB:
         auto_optimize: bool = False,
         auto_optimize_min_bytes: int = 268435456,
     ) -> SynaDB:
-        """Opens the database at `path`, or a new one in memory for ":memory:".
+        """Opens the database at `path`, or a new one in memory for ":memory:" (whose "full" is "os").
 
         `mode`: "a" writes what exists or is made, "r+" writes what exists, "x" makes what must not exist,
         "r" reads, beside any writer.
@@ -162,9 +161,11 @@ class SynaDB:
 
         Values and timestamps are NumPy arrays, any Arrow array, `array.array`, `memoryview`, or iterables.
         NumPy's and Arrow's 64-bit numbers are read where they lie; nobody may change them meanwhile. Without
-        timestamps all get the present time. From 32 points on they are stored as columns.
+        timestamps all get the present time. From 32 points on they are stored as columns. A Series of pandas 3
+        says of its NaNs that they are null; `to_numpy()` of it keeps them.
 
-        Raises LengthMismatchError, otherwise as `append`.
+        Raises LengthMismatchError, InvalidDataError for an item of an Arrow array that cannot be stored,
+        otherwise as `append`.
         """
 
     def append_row(
@@ -902,5 +903,4 @@ def salvage(
     """Copies every intact commit of a damaged file to a new one, and lists what is missing."""
 
 def _main(args: Sequence[str]) -> int: ...
-def _datetime(micros: int) -> datetime: ...
 def _one_of_each_error() -> dict[str, SynaError]: ...

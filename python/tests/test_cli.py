@@ -47,3 +47,16 @@ def test_ctrl_c_ends_the_command(path):
         time.sleep(1)
         child.send_signal(signal.SIGINT)
         assert child.wait(10) == -signal.SIGINT
+
+
+def test_a_background_job_goes_on_after_ctrl_c(path):
+    """Shells start `syna follow ... &` in a script with SIGINT ignored; it was put back to the default."""
+    synadb.open(path).close()
+    command = f"trap '' INT; exec '{SYNA}' follow '{path}'"
+    with subprocess.Popen(["sh", "-c", command], stdout=subprocess.PIPE) as child:
+        time.sleep(1)
+        child.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(0.5)
+        child.terminate()
+        assert child.wait(10) == -signal.SIGTERM

@@ -324,6 +324,9 @@ def test_rows(db):
     with pytest.raises(synadb.InvalidKeyError):
         db.append_row({"e": 1, "": 1})
     assert "e" not in db
+    for wrong in ([("e", 1)], "e", None):
+        with pytest.raises(TypeError, match="a row is a dict"):
+            db.append_row(wrong)
 
 
 class Items:
@@ -633,3 +636,24 @@ def test_nat_is_no_timestamp(db, missing):
     with pytest.raises(ValueError, match="NaT is no timestamp"):
         db.append("k", 1, missing)
     assert "k" not in db
+
+
+def test_retain_keeps_nothing_from_before_a_moment_between_two_microseconds(db):
+    """It was rounded down, so that the point before it was kept."""
+    for since in (np.datetime64(1500, "ns"), pd.Timestamp(1500, unit="ns")):
+        db.delete("k")
+        db.append_batch("k", [1, 2, 3], [1, 2, 3])
+        db.retain({"k": since})
+        assert db["k"].values.to_pylist() == [2, 3]
+
+
+def test_a_database_in_memory_has_the_options_that_were_asked_for():
+    """All were ignored, those that are not allowed as well."""
+    with synadb.open(":memory:", enable_delta=False, enable_compression=False) as db:
+        db.append_batch("k", np.arange(10_000.0), np.arange(10_000))
+        assert set(db.stats().encodings) == {"raw"}
+    with synadb.open(":memory:") as db:
+        db.append_batch("k", np.arange(10_000.0), np.arange(10_000))
+        assert db.stats().encodings and "raw" not in db.stats().encodings
+    with pytest.raises(synadb.InvalidOptionError):
+        synadb.open(":memory:", durability="buffered", buffer_size_bytes=0)

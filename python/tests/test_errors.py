@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 
 import pytest
 
@@ -94,3 +95,15 @@ def test_every_exception_is_public():
     errors = inspect.getmembers(synadb._errors, inspect.isclass)
     public = {name for name, cls in errors if issubclass(cls, Exception) and not name.startswith("_")}
     assert public <= set(synadb.__all__)
+
+
+@pytest.mark.parametrize("name", sorted(set(synadb.__all__) & {n for n in dir(synadb) if n.endswith("Error")}))
+def test_anyone_may_raise_them(name):
+    """`str()` of one that did not come from the extension module, a stub in someone's tests for example,
+    was an AttributeError; so was a pickle of it."""
+    base = getattr(synadb, name)
+    error = type("Mine", (base,), {})("as it is")
+    assert str(error) == error.message == "as it is" and error.args == ("as it is",)
+    again = pickle.loads(pickle.dumps(base("as it is")))
+    assert type(again) is base and str(again) == "as it is"
+    assert str(base()) == ""

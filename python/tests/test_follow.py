@@ -42,6 +42,13 @@ def test_keys_and_patterns(db):
     assert [c.changes[0].key for c in (named.next(5), named.next(5))] == ["a", "c"]
     assert [c.changes[0].key for c in (matching.next(5), matching.next(5))] == ["b", "bb"]
     assert [c.changes[0].key for c in everything] == ["a", "b", "bb", "c"]
+    # Any iterable of keys, not sequences alone.
+    for keys in ({"a", "c"}, {"a": 1, "c": 2}.keys(), (key for key in "ac")):
+        among = db.follow(keys, start="beginning", timeout=0.05)
+        assert [c.changes[0].key for c in among] == ["a", "c"]
+    for wrong in (5, [1], b"a"):
+        with pytest.raises(TypeError):
+            db.follow(wrong)
     for wrong in ({"start": "yesterday"}, {"timeout": -1}):
         with pytest.raises(ValueError):
             db.follow(**wrong)

@@ -301,6 +301,9 @@ def test_html(filled):
     for values in ([None], [float("nan")], [1, "a"], [1.0, float("inf")]):
         db.append_batch("odd", values)
         assert "points" in db["odd"]._repr_html_()
+    # The difference of two doubles is not always one.
+    db.append_batch("wide", [-1.7e308, 1.7e308, 0.0], [0, 1, 2])
+    assert 'points="0.0,48.0 160.0,0.0 320.0,24.0"' in db["wide"]._repr_html_()
 
 
 def test_plot(filled):
@@ -310,6 +313,10 @@ def test_plot(filled):
     ax = db["k"].plot(points=500)
     [line] = ax.get_lines()
     assert 250 <= len(line.get_ydata()) <= 500 and max(line.get_ydata()) == values.max()
+    # Counters of nanoseconds are above 2**53, and were refused.
+    db.append_batch("ns", [2**60, None, 2**60 + 1], [1, 2, 3])
+    [line] = db["ns"].plot().get_lines()
+    assert line.get_ydata().tolist() == [2**60, 2**60 + 1]
 
 
 # DLPack

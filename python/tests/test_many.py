@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta, timezone
 
 import hypothesis.strategies as st
@@ -222,3 +223,15 @@ def test_latest(any_db):
     any_db.append("c", "text", 7)
     assert any_db.latest("[bc]")[1][2] == "text"
     assert len(any_db.snapshot().latest("none")) == 0
+
+
+def test_dictionaries_become_lists_in_linear_time(any_db):
+    """The positions of all rows were made anew for each of them: 32,000 keys took 0.7 seconds, ten times as
+    many a hundred times as long."""
+    count = 200_000
+    any_db.append_row({f"k{i:06}": 1.5 for i in range(count)})
+    any_db.append_batch("mixed", [1.5, "x"] * (count // 2))
+    start = time.monotonic()
+    assert any_db.latest("k*").to_pydict()["key"] == any_db.keys("k*")
+    assert any_db["mixed"].values.to_pylist() == [1.5, "x"] * (count // 2)
+    assert time.monotonic() - start < 10

@@ -12,6 +12,7 @@ import sys
 import textwrap
 import threading
 import time
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -186,6 +187,35 @@ def test_a_forked_reader_reopens_at_its_commit(path):
             ]
             # A reader beside the writer of its own process is one of the file in a child.
             assert in_child(lambda: (len(shared["k"]), shared.get("new"))) == "(50001, 1)"
+
+
+def test_a_forked_reader_is_closed_like_any(path):
+    """It raised ForkedError, also at the end of a `with` block in which nothing was wrong."""
+    with synadb.open(path, durability="os") as db, synadb.open(path, mode="r") as reader:
+        db.append("k", 1)
+        assert in_child(reader.close) == "None"
+        assert in_child(lambda: reader.__exit__(None, None, None)) == "None"
+        assert in_child(lambda: (reader.close(), reader.get("k"))).startswith("ClosedError")
+        gone = synadb.open(path, mode="r")
+        gone.close()
+        assert in_child(lambda: gone.get("k")).startswith("ClosedError")
+
+
+def test_a_follower_that_a_thread_waited_with_does_not_hang_a_forked_child(path):
+    """The child waited for a lock that the thread holds, which is not there."""
+    with synadb.open(path, durability="os") as db:
+        for follower in (db.follow(), db.reader().follow()):
+            thread = threading.Thread(target=follower.next, args=(2,))
+            thread.start()
+            time.sleep(0.2)
+            assert in_child(lambda f=follower: f.next(0)).startswith("ForkedError")
+            # Between two looks of the thread, the lock is free.
+            found = in_child(lambda f=follower: f.cursor)
+            assert found.startswith("ForkedError") or found == follower.cursor
+            assert in_child(lambda f=follower: repr(f)).startswith("<synadb.Follower")
+            thread.join()
+            # Once nobody waits, the child may go on where the parent is.
+            assert in_child(lambda f=follower: f.cursor) == follower.cursor
 
 
 def test_forks_beside_busy_threads_do_not_hang(path):
@@ -426,7 +456,7 @@ def test_ctrl_c_ends_waits_and_writes(path, call):
 OBJECTS = 6_000_000
 
 
-@pytest.mark.parametrize("call", ["to_pylist", "to_pydict", "texts", "list", "batch", "follow"])
+@pytest.mark.parametrize("call", ["to_pylist", "to_pydict", "texts", "list", "batch", "row", "follow"])
 @pytest.mark.usefixtures("no_collector")
 def test_ctrl_c_while_python_objects_are_made_or_read(path, call):
     """They need the interpreter one by one; signals were looked for when all were done."""
@@ -434,15 +464,18 @@ def test_ctrl_c_while_python_objects_are_made_or_read(path, call):
         texts = np.char.add("t", np.arange(OBJECTS if call == "texts" else 1).astype("U7")).tolist()
         db.append_batch("t", texts, np.arange(len(texts)))
         follower = db.follow()
-        db.append_batch("k", np.arange(float(OBJECTS)), np.arange(OBJECTS))
+        # Moments of today: with large ints Python looks for signals itself, in the midst of a datetime.
+        db.append_batch("k", np.arange(float(OBJECTS)), np.arange(OBJECTS) + 10**15)
         read, many = db["k"].read(), np.arange(4.0 * OBJECTS)
         items, delivered = many.tolist() if call == "list" else [], []
+        row = dict.fromkeys(map(str, range(1_000_000 if call == "row" else 1)), 1.5)
         work = {
             "to_pylist": forever(read["timestamp"].to_pylist),
             "to_pydict": forever(read.to_pydict),
             "texts": forever(db["t"].to_numpy),
             "list": forever(lambda: db.append_batch("l", items)),
             "batch": forever(lambda: db.batch().append_batch("l", many)),
+            "row": forever(lambda: db.append_row(row)),
             "follow": forever(lambda: delivered.append(follower.next(0))),
         }[call]
         # What else the machine does makes an answer late, but not each of three. To let go of what was
@@ -453,7 +486,46 @@ def test_ctrl_c_while_python_objects_are_made_or_read(path, call):
             [commit] = [commit for commit in [*delivered, follower.next(0)] if commit]
             [change] = commit.changes
             assert [value for _, value in change.points] == read["value"].to_pylist()
+            assert {type(when) for when, _ in change.points} == {datetime}
             assert follower.next(0) is None
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_ctrl_c_while_a_commit_of_many_keys_is_made_ready(path):
+    """Signals were looked for between the points of one change, and here there is one in each."""
+    with synadb.open(path, durability="os") as db:
+        follower, delivered, count = db.follow(), [], 300_000
+        db.append_row(dict.fromkeys(map(str, range(count)), 1.5))
+        ends = time.monotonic() + 20
+
+        def work():
+            while time.monotonic() < ends:
+                delivered.append(follower.next(0))
+
+        waits = []
+        # The first may come while the commit is read, which is done at once.
+        while not any(delivered) and len(waits) < 3:
+            waits.append(interrupted(work))
+        assert min(waits) < LATE + 0.05
+        [commit] = [commit for commit in [*delivered, follower.next(0)] if commit]
+        assert len(commit.changes) == count
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_a_signal_in_the_midst_of_a_datetime(path):
+    """Python looks for signals while it multiplies large ints. What the handler raised there was told as a
+    moment beyond the calendar; a follower put an int in its place, and Ctrl-C was lost."""
+    with synadb.open(path, durability="os") as db:
+        db.append_batch("k", np.zeros(1_000_000), np.arange(1_000_000) + 10**15)
+        stamps = db["k"].timestamps
+        before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+        try:
+            for _ in range(5):
+                signal.setitimer(signal.ITIMER_REAL, 0.1)
+                with pytest.raises(KeyboardInterrupt):
+                    forever(stamps.to_pylist)()
+        finally:
+            signal.signal(signal.SIGALRM, before)
 
 
 def test_a_handler_may_raise_what_it_likes(path):
