@@ -73,8 +73,11 @@ enum Found {
     Nothing,
 }
 
-/// A time in seconds.
+/// A time in seconds, which may be infinite.
 fn seconds(timeout: f64) -> PyResult<Duration> {
+    if timeout == f64::INFINITY {
+        return Ok(Duration::MAX);
+    }
     Duration::try_from_secs_f64(timeout)
         .map_err(|_| PyValueError::new_err("a timeout is a number of seconds, 0 or more"))
 }
@@ -320,18 +323,19 @@ fn points_of(
     points.raise()
 }
 
-/// Makes (datetime, value) of points. Ctrl-C leaves those that are left.
+/// Makes (datetime, value) of points. Whatever interrupts it leaves those that are left.
 fn make_pairs(
     py: Python<'_>,
     pairs: &Bound<'_, PyList>,
     points: &mut std::vec::IntoIter<Point>,
 ) -> PyResult<()> {
     loop {
-        for point in points.by_ref().take(SIGNALS_EVERY) {
-            pairs.append((moment_of(py, point.timestamp)?, value_of(py, point.value)?))?;
-        }
-        if points.as_slice().is_empty() {
-            return Ok(());
+        for _ in 0..SIGNALS_EVERY {
+            let Some(point) = points.as_slice().first() else { return Ok(()) };
+            // Python may hear of a signal in the midst of a datetime: the point stays the next one.
+            let moment = moment_of(py, point.timestamp)?;
+            let Some(point) = points.next() else { return Ok(()) };
+            pairs.append((moment, value_of(py, point.value)?))?;
         }
         py.check_signals()?;
     }

@@ -135,6 +135,13 @@ pub(crate) fn arrow(source: ArrowError) -> SynaError {
     SynaError::Arrow { source: Arc::new(source) }
 }
 
+/// Whether an object is of a class of that library.
+pub(crate) fn is_of(object: &Bound<'_, PyAny>, library: &str) -> bool {
+    // Whose module is no text is of none.
+    let Ok(module) = object.get_type().module() else { return false };
+    module.to_str().is_ok_and(|module| module.split('.').next() == Some(library))
+}
+
 /// Polars hands out columns of Python objects as the addresses of these, as bytes of a fixed size, which
 /// no column of its own has.
 fn no_python_objects(data: &Bound<'_, PyAny>, field: &FieldRef) -> PyResult<()> {
@@ -144,7 +151,7 @@ fn no_python_objects(data: &Bound<'_, PyAny>, field: &FieldRef) -> PyResult<()> 
         _ => Some(field).filter(addresses),
     };
     let Some(field) = found else { return Ok(()) };
-    if !data.get_type().module()?.to_str()?.starts_with("polars.") {
+    if !is_of(data, "polars") {
         return Ok(());
     }
     Err(PyTypeError::new_err(format!(

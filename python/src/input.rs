@@ -22,7 +22,7 @@ use synadb::bindings::batch_of;
 use synadb::{Atom, SynaDB, SynaError, WriteOptions};
 
 use crate::errors::{Raise, bug};
-use crate::import::{Arrays, arrow};
+use crate::import::{Arrays, arrow, is_of};
 use crate::memory::foreign;
 use crate::sugar;
 use crate::time::{Unit, nat_error, now, stamp_of};
@@ -224,6 +224,9 @@ fn cast(array: &ArrayRef, to: &DataType) -> PyResult<ArrayRef> {
 }
 
 fn values_of(values: &Bound<'_, PyAny>) -> PyResult<Values> {
+    if is_series_of_objects(values)? {
+        return Ok(Values::Atoms(items_of(values, "values", atom_of)?));
+    }
     if let Some(array) = arrow_array(values)? {
         return Ok(Values::Array(array));
     }
@@ -308,6 +311,16 @@ fn arrow_array(object: &Bound<'_, PyAny>) -> PyResult<Option<ArrayRef>> {
             arrow_select::concat::concat(&several).map_err(arrow).raise()?
         }
     }))
+}
+
+/// Whether it is a Series (or an Index) of pandas of Python objects: it hands out an Arrow array only if
+/// all are of one kind.
+fn is_series_of_objects(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if !is_of(object, "pandas") {
+        return Ok(false);
+    }
+    let Ok(dtype) = object.getattr(intern!(object.py(), "dtype")) else { return Ok(false) };
+    Ok(dtype.str()? == "object")
 }
 
 /// Whether it is a NumPy array. (One with a mask is read item by item, as None where it is masked.)

@@ -366,6 +366,8 @@ ARRAYS = [
     (pa.chunked_array([], pa.int64()), []),
     (pd.Series([1.5, 2.5]), [1.5, 2.5]),
     (pd.Series(["a", None], dtype="str"), ["a", None]),
+    # Of objects it hands out Arrow only if all are of one kind.
+    (pd.Series([1, "x", 2.5, None, b"y"], dtype="object"), [1, "x", 2.5, None, b"y"]),
     ([], []),
 ]
 

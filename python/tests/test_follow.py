@@ -49,6 +49,8 @@ def test_keys_and_patterns(db):
     for wrong in (5, [1], b"a"):
         with pytest.raises(TypeError):
             db.follow(wrong)
+    endless = db.follow(start="beginning", timeout=float("inf"))
+    assert next(endless) == next(iter(db.follow(start="beginning")))
     for wrong in ({"start": "yesterday"}, {"timeout": -1}):
         with pytest.raises(ValueError):
             db.follow(**wrong)
