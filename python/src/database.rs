@@ -21,6 +21,7 @@ use crate::follow::Follower;
 use crate::frame::{self, Frame};
 use crate::history::{Asked, History};
 use crate::input;
+use crate::keys::{list_of, of_keys};
 use crate::scan::{self, Scan};
 use crate::snapshot::{Snapshot, View};
 use crate::sugar;
@@ -554,7 +555,7 @@ impl Database {
     }
 
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
-        PyList::new(py, self.keys(py, None)?)?.try_iter()
+        self.keys(py, None)?.try_iter()
     }
 
     fn __bool__(&self) -> bool {
@@ -564,11 +565,13 @@ impl Database {
 
     /// The live keys, or those that match a pattern, in bytewise order.
     #[pyo3(signature = (pattern = None))]
-    fn keys(&self, py: Python<'_>, pattern: Option<&str>) -> PyResult<Vec<String>> {
-        self.ask(py, |db| match pattern {
-            Some(pattern) => db.keys_matching(pattern),
+    fn keys<'py>(&self, py: Python<'py>, pattern: Option<String>) -> PyResult<Bound<'py, PyList>> {
+        let db = self.source.handle(py)?;
+        let keys = of_keys(py, db.key_count().raise()?, move || match pattern {
+            Some(pattern) => db.keys_matching(&pattern),
             None => db.keys(),
-        })
+        })?;
+        list_of(py, keys)
     }
 
     /// The kinds that occur in the history of a key.

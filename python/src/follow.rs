@@ -106,7 +106,8 @@ impl Follower {
             Some(cursor) => FollowFrom::Cursor(cursor.parse::<Cursor>().raise()?),
         };
         let db = source.handle(py)?;
-        let follower = py.detach(|| db.follow(&pattern, from)).raise()?;
+        // From a cursor on, what was before is counted; that takes a look at all of it.
+        let follower = long(py, move || db.follow(&pattern, from))?.raise()?;
         Ok(Follower {
             queue: Mutex::new(Queue { follower, held: VecDeque::new() }),
             keys,

@@ -20,6 +20,7 @@ mod frame;
 mod history;
 mod import;
 mod input;
+mod keys;
 mod memory;
 mod scan;
 mod snapshot;

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 use arc_swap::ArcSwap;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyCapsule, PyTuple};
+use pyo3::types::{PyCapsule, PyList, PyTuple};
 use synadb::{AsType, OnMismatch, Order, ScanColumn};
 
 use crate::batch::Batch;
 use crate::errors::Raise;
 use crate::history::{as_type_of, explain_record, on_mismatch_of, order_of, times};
+use crate::keys::{list_of, of_keys};
 use crate::snapshot::View;
 use crate::time::end_of;
 use crate::wait::long;
@@ -101,7 +102,8 @@ fn only(key: &str) -> String {
 impl Scan {
     pub(crate) fn new(py: Python<'_>, view: View, pattern: String, asked: Asked) -> PyResult<Scan> {
         let snapshot = view.current(py)?;
-        let scan = py.detach(|| snapshot.scan(&pattern)).raise()?;
+        let wanted = pattern.clone();
+        let scan = of_keys(py, view.key_count(py), move || snapshot.scan(&wanted))?;
         let scan = ArcSwap::from_pointee(asked.ask(scan)?);
         Ok(Scan { view, pattern, asked, scan })
     }
@@ -153,8 +155,8 @@ impl Batches {
 impl Scan {
     /// The keys that matched.
     #[getter]
-    fn keys(&self, py: Python<'_>) -> PyResult<Vec<String>> {
-        Ok(self.current(py)?.keys().map(str::to_owned).collect())
+    fn keys<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        list_of(py, self.current(py)?.keys())
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {

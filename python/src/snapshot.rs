@@ -11,6 +11,7 @@ use crate::database::{Source, key_of};
 use crate::errors::Raise;
 use crate::frame::{self, Frame};
 use crate::history::{Asked, History};
+use crate::keys::{list_of, of_keys};
 use crate::scan::{self, Scan};
 use crate::sugar;
 use crate::time::stamp_of;
@@ -40,6 +41,12 @@ impl View {
         let again = Arc::new(db.snapshot().raise()?);
         self.snapshot.store(Arc::clone(&again));
         Ok(again)
+    }
+
+    /// About how many keys there are: as many as there are now. What is wrong with the handle, whatever
+    /// looks at the keys will say.
+    pub(crate) fn key_count(&self, py: Python<'_>) -> u64 {
+        self.source.handle(py).ok().and_then(|db| db.key_count().ok()).unwrap_or(0)
     }
 
     /// Path and cursor: by them another process finds the commit.
@@ -117,11 +124,12 @@ impl Snapshot {
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
-        self.ask(py, |snapshot| snapshot.keys().map(|keys| keys.len()))
+        let snapshot = self.view.current(py)?;
+        of_keys(py, self.view.key_count(py), move || snapshot.keys().map(|keys| keys.len()))
     }
 
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
-        PyList::new(py, self.keys(py, None)?)?.try_iter()
+        self.keys(py, None)?.try_iter()
     }
 
     fn __bool__(&self) -> bool {
@@ -130,11 +138,13 @@ impl Snapshot {
 
     /// The live keys, or those that match a pattern, in bytewise order.
     #[pyo3(signature = (pattern = None))]
-    fn keys(&self, py: Python<'_>, pattern: Option<&str>) -> PyResult<Vec<String>> {
-        self.ask(py, |snapshot| match pattern {
-            Some(pattern) => snapshot.keys_matching(pattern),
+    fn keys<'py>(&self, py: Python<'py>, pattern: Option<String>) -> PyResult<Bound<'py, PyList>> {
+        let snapshot = self.view.current(py)?;
+        let keys = of_keys(py, self.view.key_count(py), move || match pattern {
+            Some(pattern) => snapshot.keys_matching(&pattern),
             None => snapshot.keys(),
-        })
+        })?;
+        list_of(py, keys)
     }
 
     /// The kinds that occur in the history of a key.

@@ -524,6 +524,25 @@ def test_a_signal_in_the_midst_of_a_datetime(path):
             signal.signal(signal.SIGALRM, before)
 
 
+@pytest.mark.usefixtures("no_collector")
+def test_ctrl_c_while_keys_are_listed(path):
+    with synadb.open(path, durability="os") as db:
+        cursor = db.follow().cursor
+        db.append_row(dict.fromkeys(map(str, range(1_000_000)), 1.5))
+        snapshot = db.snapshot()
+        for work in (
+            db.keys,
+            db.scan,
+            snapshot.keys,
+            lambda: list(snapshot),
+            lambda: len(snapshot),
+            lambda: db.follow(start=cursor),
+        ):
+            assert min(interrupted(forever(work)) for _ in range(2)) < LATE
+        assert db.keys("*99999") == sorted(f"{i}99999" for i in ["", *range(1, 10)])
+        assert len(snapshot) == len(db.keys()) == len(snapshot.scan().keys) == 1_000_000
+
+
 def test_a_handler_may_raise_what_it_likes(path):
     class Alarm(Exception):
         pass
