@@ -118,7 +118,7 @@ pub const PROGRAMS: [Program; 17] = [
     program_of(
         "examples/c/quickstart.c",
         Uses::Nothing,
-        "latest 19.0\nhistory 21.5\nhistory 19.0\n\
+        "latest 19.0\nin May 2014 19.0\nhistory 21.5\nhistory 19.0\n\
          SYNA_ERR_TYPE_MISMATCH: key \"kitchen/lamp\" holds text, not float\n",
     ),
     program_of(
