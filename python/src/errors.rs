@@ -41,7 +41,7 @@ fn try_raised(py: Python<'_>, error: SynaError) -> PyResult<PyErr> {
     let facts = PyDict::new(py);
     let class = class_and_facts(&error, &facts)?;
     let message = match &error {
-        SynaError::ForkedHandle => "this object belongs to the parent process, which goes on writing; \
+        SynaError::ForkedHandle => "this object belongs to the parent process, which goes on with it; \
              in a forked child read by what db.reader() opens, or open the database for writing when \
              the parent has closed it"
             .to_owned(),

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyCapsule, PyDelta, PyDict, PyInt, PyList, PyRange, PySlice, PyTuple};
@@ -204,6 +204,17 @@ pub(crate) fn every_of(every: &Bound<'_, PyAny>) -> PyResult<Every> {
     ))
 }
 
+/// A number of points; one beyond 64 bits is all of them.
+fn count_of(count: &Bound<'_, PyAny>) -> PyResult<u64> {
+    match count.extract::<u64>() {
+        Err(error) if error.is_instance_of::<PyOverflowError>(count.py()) => match count.lt(0)? {
+            true => Err(PyValueError::new_err("a number of points is 0 or more")),
+            false => Ok(u64::MAX),
+        },
+        count => count,
+    }
+}
+
 /// The microseconds of an int or a timedelta; None for anything else.
 pub(crate) fn micros_of(length: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
     if length.is_instance_of::<PyInt>() && !length.is_instance_of::<PyBool>() {
@@ -363,7 +374,8 @@ impl History {
     }
 
     /// The last `count` points in append order.
-    fn last(&self, py: Python<'_>, count: u64) -> PyResult<History> {
+    fn last(&self, py: Python<'_>, count: &Bound<'_, PyAny>) -> PyResult<History> {
+        let count = count_of(count)?;
         self.refuse_time_order()?;
         let len = self.length(py)?;
         Ok(self.cut(Cut::Places(len.saturating_sub(count), len)))
@@ -532,7 +544,13 @@ impl History {
 
     /// About `count` of the points, which a plot of all of them would show.
     #[pyo3(signature = (count, *, method = "minmax"))]
-    fn downsample(&self, py: Python<'_>, count: usize, method: &str) -> PyResult<Batch> {
+    fn downsample(
+        &self,
+        py: Python<'_>,
+        count: &Bound<'_, PyAny>,
+        method: &str,
+    ) -> PyResult<Batch> {
+        let count = usize::try_from(count_of(count)?).unwrap_or(usize::MAX);
         let method = Downsample::from_name(method).ok_or_else(|| {
             PyValueError::new_err(format!("method={method:?}: it is minmax or lttb"))
         })?;

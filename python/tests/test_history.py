@@ -51,6 +51,13 @@ def test_rows_and_slices(filled):
     assert h[100:200][10:20][3:5].to_numpy().tolist() == values[113:115].tolist()
     assert h.last(5).to_numpy().tolist() == values[-5:].tolist()
     assert h.last(10**12).to_numpy().tolist() == values.tolist()
+    assert h.last(10**30).to_numpy().tolist() == values.tolist() and len(h.last(np.int32(2))) == 2
+    assert len(h.downsample(10**30)) == len(h)
+    for call in (h.last, h.downsample):
+        with pytest.raises(ValueError, match="0 or more"):
+            call(-1)
+        with pytest.raises(TypeError):
+            call(1.5)
     assert h[10:10].first_row is None and h[10:10].last_row is None
     assert h[5:9].first_row[1] == values[5] and h[5:9].last_row[1] == values[8]
     assert [value for _, value in h[3:6]] == values[3:6].tolist() == [v for _, v in h[3:6].to_pylist()]
