@@ -560,6 +560,22 @@ fn a_follower_of_another_process_tells_that_it_missed_a_rewrite() {
 // ---- waiting -----------------------------------------------------------------------------------
 
 #[test]
+fn a_follower_says_whether_a_commit_was_read_already() {
+    let (_folder, path) = temp();
+    let db = SynaDB::with_config(&path, os()).unwrap();
+    let mut follower = db.follow("*", FollowFrom::Now).unwrap();
+    for value in 0..2_i64 {
+        db.append("k", value).unwrap();
+    }
+    // Both are read at once.
+    for is_ready in [false, true, false] {
+        assert_eq!(follower.is_ready(), is_ready);
+        follower.next(Duration::ZERO).unwrap();
+    }
+    assert!(!follower.is_ready());
+}
+
+#[test]
 fn next_waits_for_a_commit_and_no_longer_than_it_may() {
     let (_folder, path) = temp();
     let db = SynaDB::with_config(&path, os()).unwrap();

@@ -134,8 +134,17 @@ impl Follower {
         Ok(queue.held.front().map_or_else(|| queue.follower.cursor(), |held| held.before))
     }
 
-    /// Looks for the next commit, for so long; it stays the next one unless it is taken.
-    fn look(&self, time: Duration, take: bool) -> synadb::Result<Found> {
+    /// Whether the next commit is known, so that a look takes no time.
+    fn is_ready(&self) -> bool {
+        match self.queue.try_lock() {
+            Ok(queue) => !queue.held.is_empty() || queue.follower.is_ready(),
+            // Somebody else looks, for as long as it takes to read a commit.
+            Err(_) => false,
+        }
+    }
+
+    /// Looks for the next commit, for so long; it stays the next one.
+    fn look(&self, time: Duration) -> synadb::Result<Found> {
         let mut queue = self.queue()?;
         if queue.held.is_empty() {
             let before = queue.follower.cursor();
@@ -148,23 +157,43 @@ impl Follower {
                 }
             }
         }
-        let next = if take { queue.held.pop_front() } else { queue.held.front().cloned() };
-        Ok(next.map_or(Found::Nothing, Found::Commit))
+        Ok(queue.held.front().cloned().map_or(Found::Nothing, Found::Commit))
+    }
+
+    /// Takes a commit that is the next one; false if another thread has taken it.
+    fn take(&self, held: &Arc<Held>) -> synadb::Result<bool> {
+        let mut queue = self.queue()?;
+        let is_next = queue.held.front().is_some_and(|next| Arc::ptr_eq(next, held));
+        if is_next {
+            queue.held.pop_front();
+        }
+        Ok(is_next)
     }
 
     /// The next commit that changes a followed key.
     fn wait(
-        &self,
-        py: Python<'_>,
+        slf: &Bound<'_, Self>,
         timeout: Option<Duration>,
         take: bool,
     ) -> PyResult<Option<Arc<Held>>> {
+        let (py, this) = (slf.py(), slf.get());
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
             let time = left.map_or(LOOK, |left| left.min(LOOK));
-            match py.detach(|| self.look(time, take)).raise()? {
-                Found::Commit(held) => return Ok(Some(held)),
+            // A commit may be of any size, and is read as a whole.
+            let found = if py.detach(|| this.is_ready()) {
+                py.detach(|| this.look(Duration::ZERO))
+            } else {
+                let slf = slf.clone().unbind();
+                long(py, move || slf.get().look(time))?
+            };
+            match found.raise()? {
+                Found::Commit(held) => {
+                    if !take || py.detach(|| this.take(&held)).raise()? {
+                        return Ok(Some(held));
+                    }
+                }
                 Found::Nothing if left.is_some_and(|left| left.is_zero()) => return Ok(None),
                 Found::Other | Found::Nothing => py.check_signals()?,
             }
@@ -173,15 +202,20 @@ impl Follower {
 
     /// Delivers the next commit.
     fn deliver<'py>(
-        &self,
-        py: Python<'py>,
+        slf: &Bound<'py, Self>,
         timeout: Option<Duration>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let Some(held) = self.wait(py, timeout, true)? else { return Ok(None) };
-        let record = self.record(py, &held);
-        if record.is_err() {
+        let (py, this) = (slf.py(), slf.get());
+        let Some(held) = Follower::wait(slf, timeout, true)? else { return Ok(None) };
+        let record = this.record(py, &held);
+        match record {
+            // A million changes are not let go of in no time.
+            Ok(_) if held.commit.changes().len() > CHANGES_EVERY => py.detach(|| drop(held)),
+            Ok(_) => {}
             // It was not delivered, so it is the next one again.
-            py.detach(|| self.queue().map(|mut queue| queue.held.push_front(held))).raise()?;
+            Err(_) => {
+                py.detach(|| this.queue().map(|mut queue| queue.held.push_front(held))).raise()?;
+            }
         }
         record.map(Some)
     }
@@ -269,17 +303,17 @@ impl Follower {
     /// The next commit, or None if none came within `timeout` seconds (None: for ever).
     #[pyo3(signature = (timeout = None))]
     fn next<'py>(
-        &self,
-        py: Python<'py>,
+        slf: &Bound<'py, Self>,
         timeout: Option<f64>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.deliver(py, timeout.map(seconds).transpose()?)
+        Follower::deliver(slf, timeout.map(seconds).transpose()?)
     }
 
     /// Whether a commit came within `timeout` seconds. It is not delivered, but ready to be.
-    fn _ready(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
-        let Some(held) = self.wait(py, Some(seconds(timeout)?), false)? else { return Ok(false) };
-        self.record(py, &held)?;
+    fn _ready(slf: &Bound<'_, Self>, timeout: f64) -> PyResult<bool> {
+        let timeout = Some(seconds(timeout)?);
+        let Some(held) = Follower::wait(slf, timeout, false)? else { return Ok(false) };
+        slf.get().record(slf.py(), &held)?;
         Ok(true)
     }
 
@@ -287,8 +321,8 @@ impl Follower {
         slf
     }
 
-    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.deliver(py, self.timeout)
+    fn __next__<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        Follower::deliver(slf, slf.get().timeout)
     }
 
     fn __aiter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {

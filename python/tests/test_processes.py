@@ -417,8 +417,16 @@ def test_ctrl_c_ends_one_long_call(large, unclean, tmp_path, call):
             before = time.monotonic()
             work()
             took.append(time.monotonic() - before)
-        assert min(took) * 3 / 4 > LATE, "too short to tell"
-        assert interrupted(work, after=min(took) / 4) < LATE
+        # A call that does not listen goes on for three quarters of its time.
+        soon = min(LATE, min(took) * 3 / 8)
+        assert soon > 0.03, "too short to tell"
+        late = interrupted(work, after=min(took) / 4)
+        for _ in range(2):
+            if late > soon:
+                # The machine may have done something else; what was interrupted ends in the background.
+                time.sleep(1 + 2 * max(took))
+                late = interrupted(work, after=min(took) / 4)
+        assert late < soon
         assert len(db["k1"]) == 5_000_000
         if call == "optimize":
             for _ in range(1000):
@@ -539,6 +547,11 @@ def test_ctrl_c_while_keys_are_listed(path):
             lambda: db.follow(start=cursor),
         ):
             assert min(interrupted(forever(work)) for _ in range(2)) < LATE
+        # A commit is read as a whole: what is interrupted goes on, and nothing of it is lost.
+        follower = db.follow(start=cursor)
+        assert interrupted(lambda: follower.next(30), after=0.1) < LATE
+        assert follower.cursor == cursor
+        assert len(follower.next(0).changes) == 1_000_000 and follower.next(0) is None
         assert db.keys("*99999") == sorted(f"{i}99999" for i in ["", *range(1, 10)])
         assert len(snapshot) == len(db.keys()) == len(snapshot.scan().keys) == 1_000_000
 

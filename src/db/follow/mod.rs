@@ -271,6 +271,11 @@ impl Follower {
         }
     }
 
+    /// Whether a commit was read already, so that [`next`](Follower::next) need not read one.
+    pub fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// Where to go on after the commits that were delivered. Moves on over commits that concern no
     /// followed key, so it is worth keeping also when nothing came.
     pub fn cursor(&self) -> Cursor {
