@@ -1676,6 +1676,21 @@ fn a_database_in_memory_works_as_on_a_disk() {
 }
 
 #[test]
+fn a_database_in_memory_has_the_options_that_it_is_given() {
+    let log_bytes = |config: DbConfig| {
+        let db = SynaDB::in_memory_with(config).unwrap();
+        let micros: Vec<i64> = (0..10_000).collect();
+        db.append_batch("k", &micros, &[1.5; 10_000]).unwrap();
+        db.stats().unwrap().log_bytes
+    };
+    let raw = DbConfig::default().with_enable_delta(false).with_enable_compression(false);
+    assert!(log_bytes(raw) > 10 * log_bytes(DbConfig::default()));
+    let no_buffer = Durability::Buffered { size_bytes: 0, interval_ms: 0 };
+    let wrong = SynaDB::in_memory_with(DbConfig::default().with_durability(no_buffer));
+    assert!(matches!(wrong, Err(SynaError::InvalidOption { .. })), "{wrong:?}");
+}
+
+#[test]
 fn durability_can_be_waited_for() {
     let (_folder, path) = temp();
     let full = SynaDB::new(&path).unwrap();

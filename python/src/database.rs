@@ -9,7 +9,6 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyInt, PyIterator, PyList, PyString, PyTuple, PyType};
-use synadb::storage::MemoryStorage;
 use synadb::{
     Create, Cursor, DbConfig, Durability, OptimizeOptions, RetainPolicy, RewriteReport, SynaDB,
     SynaError, VerifyReport, WriteOptions,
@@ -267,13 +266,7 @@ impl Database {
             if matches!(mode, "r" | "r+") {
                 return Err(PyValueError::new_err("a database in memory is always a new one"));
             }
-            // As `SynaDB::in_memory`: nothing is durable there, so no append waits for it.
-            let config = match config.durability {
-                Durability::Full => config.with_durability(Durability::Os),
-                _ => config,
-            };
-            let storage = Arc::new(MemoryStorage::new());
-            let db = SynaDB::with_storage(storage, "/memory.syna", config).raise()?;
+            let db = SynaDB::in_memory_with(config).raise()?;
             return Ok(Database { source: Source::new(db, true), mode });
         }
         let path = path_of(path)?;

@@ -186,7 +186,19 @@ impl SynaDB {
     ///
     /// `Io` if the system has no memory or no random numbers for it.
     pub fn in_memory() -> Result<SynaDB> {
-        let config = DbConfig::default().with_durability(Durability::Os);
+        Self::in_memory_with(DbConfig::default())
+    }
+
+    /// As [`SynaDB::in_memory`], with options. Nothing is durable there, so that `Full` is `Os`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidOption` for options that are not allowed.
+    pub fn in_memory_with(config: DbConfig) -> Result<SynaDB> {
+        let config = match config.durability {
+            Durability::Full => config.with_durability(Durability::Os),
+            Durability::Os | Durability::Buffered { .. } => config,
+        };
         Self::with_storage(Arc::new(MemoryStorage::new()), "/memory.syna", config)
     }
 
