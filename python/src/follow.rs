@@ -134,7 +134,7 @@ impl Follower {
         Ok(queue.held.front().map_or_else(|| queue.follower.cursor(), |held| held.before))
     }
 
-    /// Whether the next commit is known, so that a look takes no time.
+    /// Whether the next commit is known, so that a look takes no time. Waits for nothing.
     fn is_ready(&self) -> bool {
         match self.queue.try_lock() {
             Ok(queue) => !queue.held.is_empty() || queue.follower.is_ready(),
@@ -182,7 +182,7 @@ impl Follower {
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
             let time = left.map_or(LOOK, |left| left.min(LOOK));
             // A commit may be of any size, and is read as a whole.
-            let found = if py.detach(|| this.is_ready()) {
+            let found = if this.is_ready() {
                 py.detach(|| this.look(Duration::ZERO))
             } else {
                 let slf = slf.clone().unbind();

@@ -13,7 +13,7 @@ use arrow_array::{
     TimestampSecondArray,
 };
 use arrow_buffer::ScalarBuffer;
-use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -21,7 +21,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString};
 use synadb::bindings::batch_of;
 use synadb::{Atom, SynaDB, SynaError, WriteOptions};
 
-use crate::errors::{Raise, bug};
+use crate::errors::Raise;
 use crate::import::{Arrays, arrow, is_of};
 use crate::memory::foreign;
 use crate::sugar;
@@ -465,8 +465,8 @@ fn buffer(object: &Bound<'_, PyAny>) -> PyResult<Option<ArrayRef>> {
     })
 }
 
-/// The arrays of structs of anything that has a table.
-fn table_of(data: &Bound<'_, PyAny>) -> PyResult<Arrays> {
+/// The arrays of structs of anything that has a table, and their schema.
+fn table_of(data: &Bound<'_, PyAny>) -> PyResult<(Arrays, SchemaRef)> {
     let arrays = match Arrays::of_capsules(data)? {
         Some(arrays) => Some(arrays),
         None => Arrays::of(data)?,
@@ -479,7 +479,10 @@ fn table_of(data: &Bound<'_, PyAny>) -> PyResult<Arrays> {
         )));
     };
     match arrays.field().data_type() {
-        DataType::Struct(_) => Ok(arrays),
+        DataType::Struct(fields) => {
+            let schema = SchemaRef::new(Schema::new(fields.clone()));
+            Ok((arrays, schema))
+        }
         other => Err(PyTypeError::new_err(format!(
             "these are values of type {other}, not a table: use append_batch for arrays of one key"
         ))),
@@ -494,11 +497,7 @@ pub(crate) fn write<'py>(
     wide: bool,
     options: WriteOptions,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let mut arrays = table_of(data)?;
-    let DataType::Struct(fields) = arrays.field().data_type().clone() else {
-        return Err(bug("a table that is no struct"));
-    };
-    let schema = Arc::new(Schema::new(fields));
+    let (mut arrays, schema) = table_of(data)?;
     let interrupted = || Err(ArrowError::ExternalError("the call was interrupted".into()));
     let written = long_fed(
         py,

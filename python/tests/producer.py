@@ -82,7 +82,7 @@ class Producer:
         self._kept.append(thing)
         return thing
 
-    def _pointers(self, kind: Any, children: Sequence[Any]) -> Any:
+    def pointers(self, kind: Any, children: Sequence[Any]) -> Any:
         return self._keep((c.POINTER(kind) * len(children))(*map(c.pointer, children)))
 
     def buffer(self, content: bytes) -> Any:
@@ -94,7 +94,7 @@ class Producer:
     def schema(self, form: str, name: str = "", children: Sequence[Schema] = (), **other: Any) -> Schema:
         made = Schema(format=form.encode(), name=name.encode(), flags=2, n_children=len(children))
         if children:
-            made.children = self._pointers(Schema, children)
+            made.children = self.pointers(Schema, children)
         return self._with(made, other)
 
     def array(
@@ -105,7 +105,7 @@ class Producer:
         addresses = [buffer and c.addressof(buffer) for buffer in memory]
         made.buffers = self._keep((c.c_void_p * 16)(*addresses))
         if columns:
-            made.children = self._pointers(Array, columns)
+            made.children = self.pointers(Array, columns)
         return self._with(made, other)
 
     def _with(self, made: Any, other: dict[str, Any]) -> Any:

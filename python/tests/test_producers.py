@@ -208,7 +208,7 @@ def test_a_schema_that_leads_back_to_itself_ends(db):
     """Its depth was bounded, and not how often it was followed."""
     producer = Producer()
     child = producer.schema("+s", "s")
-    pointers = producer._pointers(Schema, [child] * 4)
+    pointers = producer.pointers(Schema, [child] * 4)
     child.n_children, child.children = 4, pointers
     with pytest.raises(synadb.SynaError, match="nested"):
         db.write(producer.capsules(producer.schema("+s", children=[child]), producer.long()))
