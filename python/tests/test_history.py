@@ -357,6 +357,7 @@ def test_dlpack_without_versions_is_an_owned_copy(db):
     db.append_batch("f", np.arange(1000.0), np.arange(1000))
     column = db["f"].values
     assert capsule_name(column.__dlpack__()) == "dltensor"
+    assert capsule_name(column.__dlpack__(max_version=(-1, 0))) == "dltensor"
     assert capsule_name(column.__dlpack__(max_version=(0, 8))) == "dltensor"
     assert capsule_name(column.__dlpack__(max_version=(1, 0))) == "dltensor_versioned"
     assert capsule_name(column.__dlpack__(max_version=(1, 1), copy=True)) == "dltensor_versioned"
