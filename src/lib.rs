@@ -110,6 +110,7 @@ pub mod bindings {
     pub use crate::fork::PerProcess;
     #[cfg(feature = "c-data")]
     pub use crate::ingest::c_data::{CBatches, CStream, batch_of, field_of, import_array};
+    pub use crate::ingest::micros_of;
 
     /// What an append without a timestamp has, microseconds since 1970-01-01 UTC.
     pub fn now() -> i64 {

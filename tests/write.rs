@@ -617,6 +617,89 @@ fn a_reader_is_a_commit_for_each_batch_or_one_for_all() {
 }
 
 #[test]
+fn rows_join_the_other_changes_of_a_batch_in_order() {
+    let db = db();
+    db.append_at("a", 0, 7.0).unwrap();
+    let mut batch = db.batch();
+    batch.append_at("a", 1, 8.0).unwrap();
+    batch.write(&long(texts(&["a", "b", "a"]), &[2, 3, 4], floats(&[9.0, 1.5, 10.0]))).unwrap();
+    batch.delete("b").unwrap();
+    batch.append_at("a", 5, 11.0).unwrap();
+    batch.write_reader(stream(batches(2, 100).into_iter().map(Ok)), &options()).unwrap();
+    assert_eq!(batch.len(), 1 + 3 + 1 + 1 + 200);
+    assert_eq!(db.get_history_floats("a").unwrap(), [7.0], "nothing is there before the commit");
+    let offset = batch.commit().unwrap();
+    db.wait_durable(offset).unwrap();
+    let rows = |parity| (0..200).filter(move |row| row % 2 == parity).map(f64::from);
+    let expected: Vec<f64> = [7.0, 8.0, 9.0, 10.0, 11.0].into_iter().chain(rows(0)).collect();
+    assert_eq!(db.get_history_floats("a").unwrap(), expected);
+    assert_eq!(db.get_history_floats("b").unwrap(), rows(1).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_batch_that_rows_were_refused_for_is_as_it_was() {
+    let db = db();
+    let mut batch = db.batch();
+    batch.append_at("a", 1, 8.0).unwrap();
+    let good = long(texts(&["a"]), &[2], floats(&[9.0]));
+    let unkeyed = long(texts(&[""]), &[2], floats(&[9.0]));
+    let failing = || ArrowError::ExternalError("no more".into());
+    let wide = self::batch(vec![("timestamp", stamps(&[1])), ("", floats(&[1.0]))]);
+    let small = options().with_write_budget_bytes(100);
+    assert!(batch.write(&unkeyed).is_err());
+    assert!(batch.write_wide(&wide).is_err());
+    assert!(matches!(
+        batch.write_with(&batches(1, 10)[0], &small).unwrap_err(),
+        SynaError::BatchTooLarge { .. }
+    ));
+    for second in [Ok(unkeyed), Err(failing())] {
+        assert!(batch.write_reader(stream([Ok(good.clone()), second]), &options()).is_err());
+    }
+    let Err(error) = batch.write_wide_reader(stream([]), &options().with_time_column("when"))
+    else {
+        panic!("a column that is not there")
+    };
+    assert!(matches!(error, SynaError::ColumnNotFound { .. }), "{error}");
+    assert_eq!(batch.len(), 1);
+    batch.commit().unwrap();
+    assert_eq!(db.get_history_floats("a").unwrap(), [8.0]);
+    assert_eq!(db.keys().unwrap(), ["a"]);
+}
+
+#[test]
+fn batches_of_one_database_become_one() {
+    let db = db();
+    let parts: Vec<_> = std::thread::scope(|scope| {
+        let part = |part: i64| {
+            let mut batch = db.batch();
+            batch.append_at("n", part, part).unwrap();
+            batch.append_at("text", part, "x").unwrap();
+            batch.append_batch("run", &[part; 50], &[part as f64; 50][..]).unwrap();
+            batch
+        };
+        let threads: Vec<_> = (0..3).map(|number| scope.spawn(move || part(number))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let mut all = db.batch();
+    all.append_at("n", 0, -1).unwrap();
+    for part in parts {
+        all.merge(part).unwrap();
+    }
+    assert_eq!(all.len(), 1 + 3 * 52);
+    let other = self::db();
+    let mut foreign = other.batch();
+    foreign.append("n", 5).unwrap();
+    assert!(matches!(all.merge(foreign).unwrap_err(), SynaError::InvalidOption { .. }));
+    all.commit().unwrap();
+    let ints: Vec<Atom> =
+        db.get_history("n").unwrap().into_iter().map(|point| point.value).collect();
+    assert_eq!(ints, [-1, 0, 1, 2].map(Atom::Int));
+    assert_eq!(db.len("text").unwrap(), 3);
+    let runs: Vec<f64> = (0..150).map(|row| f64::from(row / 50)).collect();
+    assert_eq!(db.get_history_floats("run").unwrap(), runs);
+}
+
+#[test]
 fn nothing_to_write_is_no_commit() {
     let db = db();
     let empty = batches(1, 10)[0].slice(0, 0);

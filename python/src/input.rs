@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    Float64Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType,
-    TimestampNanosecondType, TimestampSecondType,
-};
+use arrow_array::types::Int64Type;
 use arrow_array::{
     Array, ArrayRef, Float64Array, Int64Array, RecordBatch, RecordBatchIterator,
     TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray,
@@ -18,8 +15,8 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString};
-use synadb::bindings::batch_of;
-use synadb::{Atom, SynaDB, SynaError, WriteOptions};
+use synadb::bindings::{batch_of, micros_of};
+use synadb::{Atom, Batch, SynaDB, SynaError, WriteOptions};
 
 use crate::errors::Raise;
 use crate::import::{Arrays, arrow, is_of};
@@ -81,46 +78,60 @@ impl Points {
 
     /// Appends them as one commit.
     pub(crate) fn append(self, db: &SynaDB) -> synadb::Result<u64> {
+        match self.into_columns()? {
+            Columns::Atoms(key, stamps, atoms) => db.append_batch(&key, &stamps, &atoms),
+            Columns::Arrow(batch, options) => Ok(db.write_wide_with(&batch, &options)?.offset),
+        }
+    }
+
+    /// Adds them to a batch.
+    pub(crate) fn add_to(self, batch: &mut Batch) -> synadb::Result<()> {
+        match self.into_columns()? {
+            Columns::Atoms(key, stamps, atoms) => batch.append_batch(&key, &stamps, &atoms)?,
+            Columns::Arrow(rows, options) => batch.write_wide_with(&rows, &options)?,
+        };
+        Ok(())
+    }
+
+    fn into_columns(self) -> synadb::Result<Columns> {
         let count = self.len();
         let stamps_array = |stamps| {
             let array = TimestampMicrosecondArray::new(ScalarBuffer::from(stamps), None);
             Arc::new(array.with_timezone("UTC")) as ArrayRef
         };
-        match (self.values, self.stamps) {
-            (Values::Atoms(atoms), stamps) => {
-                let stamps = stamps.into_micros(count, self.floor)?;
-                db.append_batch(&self.key, &stamps, &atoms)
+        let values = match self.values {
+            Values::Atoms(atoms) => {
+                let stamps = self.stamps.into_micros(count, self.floor)?;
+                return Ok(Columns::Atoms(self.key, stamps, atoms));
             }
-            (Values::Array(values), stamps) => {
-                let stamps = match stamps {
-                    Stamps::Array(array) => array,
-                    Stamps::Micros(micros) => stamps_array(micros),
-                    Stamps::Now => stamps_array(vec![now(); count]),
-                };
-                // The column of times must not have the name of the key.
-                let time = if self.key == "timestamp" { "timestamps" } else { "timestamp" };
-                let schema = Schema::new(vec![
-                    Field::new(time, stamps.data_type().clone(), true),
-                    Field::new(&self.key, values.data_type().clone(), true),
-                ]);
-                let batch = RecordBatch::try_new(Arc::new(schema), vec![stamps, values]);
-                let batch = batch.map_err(arrow)?;
-                let options = WriteOptions::default().with_time_column(time).with_floor(self.floor);
-                Ok(db.write_wide_with(&batch, &options)?.offset)
-            }
-        }
-    }
-
-    /// The points one by one, for a batch that is put together first.
-    pub(crate) fn into_atoms(self) -> PyResult<(String, Vec<i64>, Vec<Atom>)> {
-        let count = self.len();
-        let stamps = self.stamps.into_micros(count, self.floor).raise()?;
-        let atoms = match self.values {
-            Values::Atoms(atoms) => atoms,
-            Values::Array(array) => atoms_of_array(&array)?,
+            Values::Array(values) => values,
         };
-        Ok((self.key, stamps, atoms))
+        let stamps = match self.stamps {
+            Stamps::Array(array) => array,
+            Stamps::Micros(micros) => stamps_array(micros),
+            Stamps::Now => stamps_array(vec![now(); count]),
+        };
+        // The column of times must not have the name of the key.
+        let time = if self.key == "timestamp" { "timestamps" } else { "timestamp" };
+        let schema = Schema::new(vec![
+            Field::new(time, stamps.data_type().clone(), true),
+            Field::new(&self.key, values.data_type().clone(), true),
+        ]);
+        let batch = RecordBatch::try_new(Arc::new(schema), vec![stamps, values]).map_err(arrow)?;
+        // They are in memory already, however many they are.
+        let options = WriteOptions::default()
+            .with_time_column(time)
+            .with_floor(self.floor)
+            .with_write_budget_bytes(u64::MAX);
+        Ok(Columns::Arrow(batch, options))
     }
+}
+
+/// Many points of one key as the library takes them.
+enum Columns {
+    Atoms(String, Vec<i64>, Vec<Atom>),
+    /// In the wide form.
+    Arrow(RecordBatch, WriteOptions),
 }
 
 impl Stamps {
@@ -136,91 +147,9 @@ impl Stamps {
         match self {
             Stamps::Now => Ok(vec![now(); count]),
             Stamps::Micros(micros) => Ok(micros),
-            Stamps::Array(array) => micros_of_array(&array, floor),
+            Stamps::Array(array) => Ok(micros_of(&array, floor)?.to_vec()),
         }
     }
-}
-
-/// A timestamp that cannot be stored, as the library tells of it.
-fn bad_stamp(row: usize, fault: synadb::CellFault) -> SynaError {
-    SynaError::InvalidCell { column: "timestamp".to_owned(), row: row as u64, fault }
-}
-
-/// Timestamps of any unit as microseconds.
-fn micros_of_array(array: &ArrayRef, floor: bool) -> synadb::Result<Vec<i64>> {
-    use synadb::CellFault::{FineTimestamp, NullTimestamp, TimestampOutOfRange};
-    let (values, up, down): (&[i64], i64, i64) = match array.data_type() {
-        DataType::Timestamp(TimeUnit::Second, _) => {
-            (array.as_primitive::<TimestampSecondType>().values(), 1_000_000, 1)
-        }
-        DataType::Timestamp(TimeUnit::Millisecond, _) => {
-            (array.as_primitive::<TimestampMillisecondType>().values(), 1_000, 1)
-        }
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
-            (array.as_primitive::<TimestampNanosecondType>().values(), 1, 1_000)
-        }
-        DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            (array.as_primitive::<TimestampMicrosecondType>().values(), 1, 1)
-        }
-        other => {
-            return Err(SynaError::UnsupportedColumn {
-                column: "timestamp".to_owned(),
-                found: other.clone(),
-                what: "timestamps are of a timestamp type, or integers of microseconds",
-            });
-        }
-    };
-    let mut micros = Vec::with_capacity(values.len());
-    for (row, value) in values.iter().enumerate() {
-        if array.is_null(row) {
-            return Err(bad_stamp(row, NullTimestamp));
-        }
-        if !floor && value % down != 0 {
-            return Err(bad_stamp(row, FineTimestamp));
-        }
-        let stamp = value.div_euclid(down).checked_mul(up);
-        micros.push(stamp.ok_or_else(|| bad_stamp(row, TimestampOutOfRange))?);
-    }
-    Ok(micros)
-}
-
-/// The values of an array one by one.
-fn atoms_of_array(array: &ArrayRef) -> PyResult<Vec<Atom>> {
-    use DataType::{
-        Binary, BinaryView, Boolean, Dictionary, FixedSizeBinary, Float16, Float32, Float64, Int8,
-        Int16, Int32, Int64, LargeBinary, LargeUtf8, Null, UInt8, UInt16, UInt32, UInt64, Utf8,
-        Utf8View,
-    };
-    let target = match array.data_type() {
-        Float16 | Float32 | Float64 | Null => Float64,
-        Int8 | Int16 | Int32 | Int64 | UInt8 | UInt16 | UInt32 | UInt64 | Boolean => Int64,
-        Utf8 | LargeUtf8 | Utf8View => Utf8,
-        Binary | LargeBinary | BinaryView | FixedSizeBinary(_) => Binary,
-        Dictionary(_, values) => (**values).clone(),
-        other => {
-            return Err(PyTypeError::new_err(format!("values of type {other} cannot be stored")));
-        }
-    };
-    if let Dictionary(..) = array.data_type() {
-        return atoms_of_array(&cast(array, &target)?);
-    }
-    let array = cast(array, &target)?;
-    let is_null = |row| array.is_null(row);
-    Ok((0..array.len())
-        .map(|row| match &target {
-            _ if is_null(row) => Atom::Null,
-            Float64 => Atom::Float(array.as_primitive::<Float64Type>().value(row)),
-            Int64 => Atom::Int(array.as_primitive::<Int64Type>().value(row)),
-            Utf8 => Atom::Text(array.as_string::<i32>().value(row).to_owned()),
-            _ => Atom::Bytes(array.as_binary::<i32>().value(row).to_vec()),
-        })
-        .collect())
-}
-
-fn cast(array: &ArrayRef, to: &DataType) -> PyResult<ArrayRef> {
-    let options = arrow_cast::CastOptions { safe: false, ..Default::default() };
-    arrow_cast::cast_with_options(array, to, &options)
-        .map_err(|error| PyOverflowError::new_err(error.to_string()))
 }
 
 fn values_of(values: &Bound<'_, PyAny>) -> PyResult<Values> {
@@ -489,6 +418,25 @@ fn table_of(data: &Bound<'_, PyAny>) -> PyResult<(Arrays, SchemaRef)> {
     }
 }
 
+/// The batches of a table, one by one.
+type Rows<'a> = RecordBatchIterator<&'a mut dyn Iterator<Item = Result<RecordBatch, ArrowError>>>;
+
+/// The rows that `data` brings, given to `write` without the interpreter and so that Ctrl-C ends it.
+fn feed<T: Send + 'static>(
+    py: Python<'_>,
+    data: &Bound<'_, PyAny>,
+    write: impl FnOnce(Rows<'_>) -> T + Send + 'static,
+) -> PyResult<T> {
+    let (mut arrays, schema) = table_of(data)?;
+    let interrupted = || Err(ArrowError::ExternalError("the call was interrupted".into()));
+    long_fed(
+        py,
+        move || arrays.next().map(|array| array.and_then(|array| batch_of(&array))),
+        interrupted,
+        move |batches| write(RecordBatchIterator::new(batches, schema)),
+    )
+}
+
 /// Writes everything that `data` brings.
 pub(crate) fn write<'py>(
     py: Python<'py>,
@@ -497,20 +445,10 @@ pub(crate) fn write<'py>(
     wide: bool,
     options: WriteOptions,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let (mut arrays, schema) = table_of(data)?;
-    let interrupted = || Err(ArrowError::ExternalError("the call was interrupted".into()));
-    let written = long_fed(
-        py,
-        move || arrays.next().map(|array| array.and_then(|array| batch_of(&array))),
-        interrupted,
-        move |batches| {
-            let batches = RecordBatchIterator::new(batches, schema);
-            match wide {
-                true => db.write_wide_reader(batches, &options),
-                false => db.write_reader(batches, &options),
-            }
-        },
-    )?;
+    let written = feed(py, data, move |rows| match wide {
+        true => db.write_wide_reader(rows, &options),
+        false => db.write_reader(rows, &options),
+    })?;
     let written = written.raise()?;
     let fields = PyDict::new(py);
     fields.set_item("points", written.points)?;
@@ -518,4 +456,22 @@ pub(crate) fn write<'py>(
     fields.set_item("commits", written.commits)?;
     fields.set_item("offset", written.offset)?;
     sugar::record(py, "Written", &fields)
+}
+
+/// A batch of everything that `data` brings.
+pub(crate) fn batch_of_rows(
+    py: Python<'_>,
+    mut batch: Batch,
+    data: &Bound<'_, PyAny>,
+    wide: bool,
+    options: WriteOptions,
+) -> PyResult<Batch> {
+    let staged = feed(py, data, move |rows| {
+        match wide {
+            true => batch.write_wide_reader(rows, &options)?,
+            false => batch.write_reader(rows, &options)?,
+        };
+        Ok(batch)
+    })?;
+    staged.raise()
 }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use synadb::SynaDB;
+use synadb::{SynaDB, WriteOptions};
 
 use crate::database::{committed, key_of};
 use crate::errors::Raise;
@@ -20,17 +20,24 @@ use crate::wait::{SIGNALS_EVERY, long};
 #[pyclass(frozen, module = "synadb")]
 pub(crate) struct WriteBatch {
     /// None once it was committed or discarded.
-    batch: Mutex<Option<synadb::Batch>>,
+    open: Mutex<Option<Open>>,
+}
+
+/// A batch that is being put together, and the database that it is one of.
+struct Open {
+    db: SynaDB,
+    batch: synadb::Batch,
 }
 
 impl WriteBatch {
     pub(crate) fn new(db: SynaDB) -> WriteBatch {
-        WriteBatch { batch: Mutex::new(Some(db.batch())) }
+        let batch = db.batch();
+        WriteBatch { open: Mutex::new(Some(Open { db, batch })) }
     }
 
     /// Never waits: two threads with one batch are a mistake of their program.
-    fn lock(&self) -> PyResult<MutexGuard<'_, Option<synadb::Batch>>> {
-        self.batch.try_lock().map_err(|_| {
+    fn lock(&self) -> PyResult<MutexGuard<'_, Option<Open>>> {
+        self.open.try_lock().map_err(|_| {
             PyRuntimeError::new_err("a batch is used by one thread at a time: make one for each")
         })
     }
@@ -40,10 +47,31 @@ impl WriteBatch {
         change: impl FnOnce(&mut synadb::Batch) -> synadb::Result<T>,
     ) -> PyResult<T> {
         match &mut *self.lock()? {
-            Some(batch) => change(batch).raise(),
-            None => Err(PyRuntimeError::new_err("the batch was committed or discarded already")),
+            Some(open) => change(&mut open.batch).raise(),
+            None => Err(ended()),
         }
     }
+
+    /// An empty batch of the same database: what takes long to read is read into one of its own, so that
+    /// this one stays as it was when Ctrl-C ends the call.
+    fn part(&self) -> PyResult<synadb::Batch> {
+        match &*self.lock()? {
+            Some(open) => Ok(open.db.batch()),
+            None => Err(ended()),
+        }
+    }
+
+    fn take(&self) -> PyResult<Option<synadb::Batch>> {
+        Ok(self.lock()?.take().map(|open| open.batch))
+    }
+
+    fn merge(&self, part: synadb::Batch) -> PyResult<()> {
+        self.change(|batch| batch.merge(part).map(|_| ()))
+    }
+}
+
+fn ended() -> PyErr {
+    PyRuntimeError::new_err("the batch was committed or discarded already")
 }
 
 #[pymethods]
@@ -73,11 +101,56 @@ impl WriteBatch {
         floor: bool,
     ) -> PyResult<()> {
         let points = input::Points::of(key_of(key)?, values, timestamps, floor)?;
-        let (key, stamps, atoms) = match points.len() <= SIGNALS_EVERY {
-            true => points.into_atoms()?,
-            false => long(py, move || points.into_atoms())??,
+        let mut part = self.part()?;
+        let part = match points.len() <= SIGNALS_EVERY {
+            true => points.add_to(&mut part).map(|()| part),
+            false => long(py, move || points.add_to(&mut part).map(|()| part))?,
         };
-        self.change(|batch| py.detach(|| batch.append_batch(&key, &stamps, &atoms)).map(|_| ()))
+        self.merge(part.raise()?)
+    }
+
+    /// Adds rows in the long form.
+    #[pyo3(signature = (data, *, key_column = "key", time_column = "timestamp",
+        value_column = "value", floor = false, write_budget_bytes = 1_073_741_824))]
+    #[expect(clippy::too_many_arguments, reason = "the options of a write, by their names")]
+    fn write(
+        &self,
+        py: Python<'_>,
+        data: &Bound<'_, PyAny>,
+        key_column: &str,
+        time_column: &str,
+        value_column: &str,
+        floor: bool,
+        write_budget_bytes: u64,
+    ) -> PyResult<()> {
+        let options = WriteOptions::default()
+            .with_key_column(key_column)
+            .with_time_column(time_column)
+            .with_value_column(value_column)
+            .with_floor(floor)
+            .with_write_budget_bytes(write_budget_bytes);
+        self.merge(input::batch_of_rows(py, self.part()?, data, false, options)?)
+    }
+
+    /// Adds rows in the wide form.
+    #[pyo3(signature = (data, *, time_column = "timestamp", prefix = "", floor = false,
+        write_budget_bytes = 1_073_741_824))]
+    #[expect(clippy::too_many_arguments, reason = "the options of a write, by their names")]
+    fn write_wide(
+        &self,
+        py: Python<'_>,
+        data: &Bound<'_, PyAny>,
+        time_column: &str,
+        prefix: &str,
+        floor: bool,
+        write_budget_bytes: u64,
+    ) -> PyResult<()> {
+        let options = WriteOptions::default()
+            .with_time_column(time_column)
+            .with_prefix(prefix)
+            .with_floor(floor)
+            .with_write_budget_bytes(write_budget_bytes);
+        self.merge(input::batch_of_rows(py, self.part()?, data, true, options)?)
     }
 
     /// Deletes a key, points added to it before included.
@@ -88,11 +161,7 @@ impl WriteBatch {
 
     /// Commits; returns the offset of the first entry.
     fn commit(&self, py: Python<'_>) -> PyResult<u64> {
-        let batch = self.lock()?.take();
-        let Some(batch) = batch else {
-            return Err(PyRuntimeError::new_err("the batch was committed or discarded already"));
-        };
-        committed(py, batch)
+        committed(py, self.take()?.ok_or_else(ended)?)
     }
 
     /// Forgets all changes.
@@ -102,7 +171,7 @@ impl WriteBatch {
     }
 
     fn __len__(&self) -> PyResult<usize> {
-        Ok(self.lock()?.as_ref().map_or(0, synadb::Batch::len))
+        Ok(self.lock()?.as_ref().map_or(0, |open| open.batch.len()))
     }
 
     fn __bool__(&self) -> bool {
@@ -120,8 +189,7 @@ impl WriteBatch {
         _exc: Option<&Bound<'_, PyAny>>,
         _traceback: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let batch = self.lock()?.take();
-        match batch {
+        match self.take()? {
             Some(batch) if exc_type.is_none() => committed(py, batch).map(|_| ()),
             _ => Ok(()),
         }

@@ -495,6 +495,33 @@ class WriteBatch:
     ) -> None:
         """Adds many points of one key. They are copied."""
 
+    def write(
+        self,
+        data: ArrowStream | ArrowArray | Any,
+        *,
+        key_column: str = "key",
+        time_column: str = "timestamp",
+        value_column: str = "value",
+        floor: bool = False,
+        write_budget_bytes: int = 1073741824,
+    ) -> None:
+        """Adds rows of key, timestamp and value, from all that `SynaDB.write` takes. They are copied.
+
+        All of them or, where something is refused, none: the batch is as it was then. At most
+        `write_budget_bytes` a call. Raises as `SynaDB.write` with `atomic=True`.
+        """
+
+    def write_wide(
+        self,
+        data: ArrowStream | ArrowArray | Any,
+        *,
+        time_column: str = "timestamp",
+        prefix: str = "",
+        floor: bool = False,
+        write_budget_bytes: int = 1073741824,
+    ) -> None:
+        """Adds rows with one column for each key, whose name `prefix` is put before; else as `write`."""
+
     def delete(self, key: str) -> None:
         """Deletes a key, points added to it before included."""
 

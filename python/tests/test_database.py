@@ -329,6 +329,39 @@ def test_rows(db):
             db.append_row(wrong)
 
 
+@pytest.mark.parametrize(
+    ("values", "timestamps"),
+    [
+        (np.array([2**64 - 1], "u8"), None),
+        (pa.array([2**64 - 1], pa.uint64()), None),
+        (pa.array([[1]]), None),
+        ([1.5], pa.array([1], pa.timestamp("ns"))),
+        ([1.5], pa.array([None], pa.timestamp("us"))),
+        (np.array([1.5]), pa.array(["x"])),
+        ([1.5], pa.array([1.5])),
+        ([1.5], pa.array([2**62], pa.timestamp("s"))),
+    ],
+)
+def test_batches_refuse_what_the_database_refuses(db, values, timestamps):
+    with pytest.raises((synadb.SynaError, TypeError, OverflowError)) as by_database:
+        db.append_batch("k", values, timestamps)
+    batch = db.batch()
+    with pytest.raises(type(by_database.value)) as by_batch:
+        batch.append_batch("k", values, timestamps)
+    assert len(batch) == 0 and "k" not in db
+    if not isinstance(by_database.value, synadb.InvalidDataError):
+        assert str(by_batch.value) == str(by_database.value)
+
+
+def test_batches_take_what_histories_of_several_kinds_leave_as(db):
+    db.append_batch("mixed", [1, "x", None, b"y", 1.5], range(5))
+    with db.batch() as batch:
+        batch.append_batch("copy", db["mixed"].values, db["mixed"].timestamps)
+        batch.append_batch("days", [1, 2], pa.array([0, 1], pa.date32()))
+    assert list(db["copy"]) == list(db["mixed"])
+    assert db["days"][1][0] == datetime(1970, 1, 2, tzinfo=UTC)
+
+
 class Items:
     """Nothing but an iterable."""
 

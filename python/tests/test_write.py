@@ -116,6 +116,68 @@ def test_histories_scans_and_frames_go_in_as_they_come_out(db):
         assert other.write(db.latest()).points == 2
 
 
+@pytest.mark.parametrize("source", SOURCES)
+def test_batches_take_frames(db, source):
+    db.append("a", 0.5, 0)
+    with db.batch() as batch:
+        batch.append("a", 1.0, 0)
+        batch.write(SOURCES[source]())
+        batch.append("a", 9.0, 9)
+        assert len(batch) == 5 and db.get("a") == 0.5
+    assert db["a"].to_numpy(nulls="nan").tolist()[:3] == [0.5, 1.0, 1.5]
+    assert [value for _, value in (db["a"][3], db["a"][4])] == [None, 9.0] and db.get("b") == 2.5
+    wide = pl.DataFrame({"time": pa.array([1, 2], pa.timestamp("us")), "x": [1, 2], "y": ["p", None]})
+    with db.batch() as batch:
+        batch.write_wide(wide, time_column="time", prefix="w/")
+    assert db.get("w/x") == 2 and db.get("w/y", "absent") is None and len(db["w/y"]) == 2
+
+
+def test_a_batch_is_as_it_was_when_a_frame_is_refused(db):
+    def rows(last):
+        yield LONG.to_batches()[0]
+        if isinstance(last, Exception):
+            raise last
+        yield last
+
+    def reader(last):
+        return pa.RecordBatchReader.from_batches(LONG.schema, rows(last))
+
+    unkeyed = LONG.set_column(0, "key", pa.array(["", "b", "c"])).to_batches()[0]
+    long = pa.table({"key": ["a"] * 100, "timestamp": pa.array(range(100), pa.timestamp("us")), "value": [0.5] * 100})
+    fine = pa.table({"timestamp": pa.array([1], pa.timestamp("ns")), "x": [1]})
+    with db.batch() as batch:
+        batch.append("a", 1)
+        for call, error in [
+            (lambda: batch.write(reader(unkeyed)), synadb.InvalidDataError),
+            (lambda: batch.write(reader(ZeroDivisionError("no more"))), synadb.ArrowError),
+            (lambda: batch.write(long, write_budget_bytes=1000), synadb.TooLargeError),
+            (lambda: batch.write(LONG, key_column="name"), synadb.InvalidDataError),
+            (lambda: batch.write_wide(fine), synadb.InvalidDataError),
+            (lambda: batch.write([1, 2]), TypeError),
+        ]:
+            with pytest.raises(error):
+                call()
+            assert len(batch) == 1
+        batch.write_wide(fine, floor=True)
+    assert db.get("a") == 1 and len(db["a"]) == 1 and db.get("x") == 1 and len(db) == 2
+    for call in (lambda: batch.write(LONG), lambda: batch.write_wide(fine)):
+        with pytest.raises(RuntimeError, match="committed or discarded already"):
+            call()
+
+
+def test_a_frame_may_use_the_batch_that_it_is_written_to(db):
+    """Its rows are read before they are added, so that what it adds itself comes first."""
+    batch = db.batch()
+
+    def rows():
+        batch.append("a", -1.0, 0)
+        yield LONG.to_batches()[0]
+
+    batch.write(pa.RecordBatchReader.from_batches(LONG.schema, rows()))
+    batch.commit()
+    assert db["a"][0][1] == -1.0 and len(db["a"]) == 3
+
+
 def test_each_batch_is_a_commit_or_all_are_one(db):
     def batches(fail):
         for i in range(3):

@@ -4,6 +4,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow_array::{RecordBatch, RecordBatchReader};
+use arrow_schema::ArrowError;
+
 use crate::atom::{Atom, AtomKind};
 use crate::column::Points;
 use crate::column::encoding::Policy;
@@ -12,6 +15,7 @@ use crate::error::{Result, SynaError};
 use crate::format::file_header::Limits;
 use crate::format::value;
 use crate::index::KeyId;
+use crate::ingest::{Form, Staging, Table, WriteOptions};
 use crate::log::create::now;
 
 use super::run::{CHUNK_ROWS_MIN, ops_of_points};
@@ -133,14 +137,148 @@ impl Batch {
             let (timestamps, values) = (timestamps.len(), values.len());
             return Err(SynaError::LengthMismatch { timestamps, values });
         }
-        if timestamps.is_empty() {
-            return Ok(self);
-        }
         let mut points = Points::new();
         values.append_to(timestamps, &mut points)?;
+        self.push_run(key, points);
+        Ok(self)
+    }
+
+    fn push_run(&mut self, key: &str, points: Points) {
+        let Some(others) = points.len().checked_sub(1) else { return };
         self.runs.push(points);
         self.push(key, 0, What::Run, 0);
-        self.len += timestamps.len() - 1;
+        self.len += others;
+    }
+
+    /// Adds the points of a record batch in the long form, read as [`SynaDB::write`] reads it.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use arrow_array::{Float64Array, RecordBatch, StringArray, TimestampMillisecondArray};
+    /// use synadb::SynaDB;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rows = RecordBatch::try_from_iter([
+    ///     ("key", Arc::new(StringArray::from(vec!["JFK/temp", "LGA/temp"])) as _),
+    ///     ("timestamp", Arc::new(TimestampMillisecondArray::from(vec![0, 0])) as _),
+    ///     ("value", Arc::new(Float64Array::from(vec![39.0, 38.5])) as _),
+    /// ])?;
+    /// let db = SynaDB::in_memory()?;
+    /// let mut batch = db.batch();
+    /// batch.write(&rows)?.append("imported", "first hour")?;
+    /// batch.commit()?;
+    /// assert_eq!(db.get_history_floats("LGA/temp")?, [38.5]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`SynaDB::write_reader`] with [`atomic`](WriteOptions::atomic): the batch is as it was.
+    pub fn write(&mut self, rows: &RecordBatch) -> Result<&mut Self> {
+        self.write_with(rows, &WriteOptions::default())
+    }
+
+    /// As [`Batch::write`], with options.
+    ///
+    /// # Errors
+    ///
+    /// As [`Batch::write`].
+    pub fn write_with(&mut self, rows: &RecordBatch, options: &WriteOptions) -> Result<&mut Self> {
+        self.stage(std::iter::once(Ok(rows.clone())), Form::Long, options)
+    }
+
+    /// Adds the points of record batches in the long form, none of them if one cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Batch::write`].
+    pub fn write_reader(
+        &mut self,
+        rows: impl RecordBatchReader,
+        options: &WriteOptions,
+    ) -> Result<&mut Self> {
+        Table::check_columns(&rows.schema(), Form::Long, options)?;
+        self.stage(rows, Form::Long, options)
+    }
+
+    /// Adds the points of a record batch in the wide form, read as [`SynaDB::write_wide`] reads it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Batch::write`].
+    pub fn write_wide(&mut self, rows: &RecordBatch) -> Result<&mut Self> {
+        self.write_wide_with(rows, &WriteOptions::default())
+    }
+
+    /// As [`Batch::write_wide`], with options.
+    ///
+    /// # Errors
+    ///
+    /// As [`Batch::write`].
+    pub fn write_wide_with(
+        &mut self,
+        rows: &RecordBatch,
+        options: &WriteOptions,
+    ) -> Result<&mut Self> {
+        self.stage(std::iter::once(Ok(rows.clone())), Form::Wide, options)
+    }
+
+    /// Adds the points of record batches in the wide form, none of them if one cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Batch::write`].
+    pub fn write_wide_reader(
+        &mut self,
+        rows: impl RecordBatchReader,
+        options: &WriteOptions,
+    ) -> Result<&mut Self> {
+        Table::check_columns(&rows.schema(), Form::Wide, options)?;
+        self.stage(rows, Form::Wide, options)
+    }
+
+    fn stage(
+        &mut self,
+        batches: impl Iterator<Item = Result<RecordBatch, ArrowError>>,
+        form: Form,
+        options: &WriteOptions,
+    ) -> Result<&mut Self> {
+        let max = self.db.open.core.limits.value_size_max;
+        let mut staging = Staging::new(options.write_budget_bytes);
+        let mut rows = 0;
+        for batch in batches {
+            let batch = batch.map_err(SynaError::arrow)?;
+            let table = Table::read(&batch, form, options, rows, max)?;
+            rows += table.rows() as u64;
+            staging.add(&table)?;
+        }
+        for (key, points) in staging.into_points() {
+            self.push_run(&key, points);
+        }
+        Ok(self)
+    }
+
+    /// Adds the changes of another batch of this database behind these: threads may put the parts of a commit
+    /// together side by side.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidOption` if the other batch is one of another database: this one is as it was.
+    pub fn merge(&mut self, other: Batch) -> Result<&mut Self> {
+        let Batch { db, keys, changes, mut blobs, mut runs, len } = other;
+        if !Arc::ptr_eq(&db.open, &self.db.open) {
+            let what = "it must be a batch of the same database";
+            return Err(SynaError::InvalidOption { option: "other", what });
+        }
+        let start = self.keys.len();
+        self.keys.push_str(&keys);
+        let moved = |change: Change| Change { key_end: start + change.key_end, ..change };
+        self.changes.extend(changes.into_iter().map(moved));
+        self.blobs.append(&mut blobs);
+        self.runs.append(&mut runs);
+        self.len += len;
         Ok(self)
     }
 
@@ -171,7 +309,7 @@ impl Batch {
     ///
     /// As [`SynaDB::append`], and `BatchTooLarge`; nothing of the batch took effect then.
     pub fn commit(self) -> Result<u64> {
-        match self.write(true)? {
+        match self.commit_as(true)? {
             Some(offset) => Ok(offset),
             None => unreachable!("it has waited"),
         }
@@ -184,10 +322,10 @@ impl Batch {
     ///
     /// As [`Batch::commit`].
     pub fn try_commit(self) -> Result<Result<u64, Batch>> {
-        Ok(self.write(false)?.ok_or(self))
+        Ok(self.commit_as(false)?.ok_or(self))
     }
 
-    fn write(&self, wait: bool) -> Result<Option<u64>> {
+    fn commit_as(&self, wait: bool) -> Result<Option<u64>> {
         let core = self.db.writing()?;
         if !wait && core.config.durability == Durability::Full {
             return Ok(None);

@@ -21,4 +21,5 @@ mod values;
 pub use options::{WriteOptions, Written};
 pub(crate) use staging::Staging;
 pub(crate) use table::{Form, Series, Table, Taken};
+pub use times::micros_of;
 pub(crate) use values::Cell;

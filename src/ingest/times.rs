@@ -13,6 +13,17 @@ use crate::error::{CellFault, Result};
 
 use super::table::Place;
 
+/// The timestamps of an array that belongs to no table; errors call its column `timestamp`.
+///
+/// # Errors
+///
+/// `UnsupportedColumn` for another type, `InvalidCell`.
+pub fn micros_of(array: &dyn Array, floor: bool) -> Result<ScalarBuffer<i64>> {
+    let data_type = array.data_type();
+    let place = Place { column: "timestamp", data_type, first_row: 0, value_size_max: 0 };
+    read(array, &place, floor)
+}
+
 /// The timestamps of all rows. Those in microseconds are not copied. A zone does not change which
 /// instant a timestamp means; one without a zone is taken for UTC.
 pub(super) fn read(array: &dyn Array, place: &Place<'_>, floor: bool) -> Result<ScalarBuffer<i64>> {
