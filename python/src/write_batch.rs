@@ -135,7 +135,6 @@ impl WriteBatch {
     /// Adds rows in the wide form.
     #[pyo3(signature = (data, *, time_column = "timestamp", prefix = "", floor = false,
         write_budget_bytes = 1_073_741_824))]
-    #[expect(clippy::too_many_arguments, reason = "the options of a write, by their names")]
     fn write_wide(
         &self,
         py: Python<'_>,
