@@ -438,11 +438,12 @@ def test_ctrl_c_ends_one_long_call(large, unclean, tmp_path, call):
             assert [entry.name for entry in large.parent.iterdir()] == [large.name]
 
 
-@pytest.mark.parametrize("call", ["follow", "iterate", "write"])
+@pytest.mark.parametrize("call", ["follow", "iterate", "write", "batch"])
 def test_ctrl_c_ends_waits_and_writes(path, call):
     with synadb.open(path, durability="os") as db:
+        batch = db.batch()
         work = {"follow": lambda: db.follow().next(30), "iterate": lambda: next(db.follow())}
-        if call == "write":
+        if call in {"write", "batch"}:
             import pyarrow as pa
 
             count = 500_000
@@ -453,8 +454,11 @@ def test_ctrl_c_ends_waits_and_writes(path, call):
             }
             table = pa.concat_tables([pa.table(columns)] * 200)
             work["write"] = lambda: db.write(table, atomic=True)
+            work["batch"] = lambda: batch.write(table)
         assert interrupted(work[call]) < LATE
-        assert "x" not in db
+        assert "x" not in db and len(batch) == 0
+        batch.append("y", 1)
+        assert batch.commit() and db.get("y") == 1
 
 
 OBJECTS = 6_000_000
