@@ -88,17 +88,24 @@ impl<'a> Commit<'a> {
 pub(crate) type OwnedCommit = Commit<'static>;
 
 impl PutValue {
+    /// A number is shorter than the limit of any file.
+    #[inline]
     pub(crate) fn of(atom: &Atom, limit: u64, policy: Policy) -> Result<PutValue> {
+        match atom {
+            Atom::Null => Ok(PutValue::Number(AtomKind::Null, 0)),
+            Atom::Float(value) => Ok(PutValue::Number(AtomKind::Float, value.to_bits())),
+            Atom::Int(value) => Ok(PutValue::Number(AtomKind::Int, value.cast_unsigned())),
+            Atom::Text(_) | Atom::Bytes(_) => Self::of_blob(atom, limit, policy),
+        }
+    }
+
+    /// A text or bytes.
+    fn of_blob(atom: &Atom, limit: u64, policy: Policy) -> Result<PutValue> {
         let len = value::encoded_len(atom);
         if len > limit {
             return Err(SynaError::ValueTooLarge { len, max: limit });
         }
-        Ok(match atom {
-            Atom::Null => PutValue::Number(AtomKind::Null, 0),
-            Atom::Float(value) => PutValue::Number(AtomKind::Float, value.to_bits()),
-            Atom::Int(value) => PutValue::Number(AtomKind::Int, value.cast_unsigned()),
-            Atom::Text(_) | Atom::Bytes(_) => Self::of_encoded(value::encode(atom)?, policy),
-        })
+        Ok(Self::of_encoded(value::encode(atom)?, policy))
     }
 
     /// A text or bytes, encoded.
@@ -404,9 +411,8 @@ impl WriterSide {
             side.before_group(core)?;
             let id = side.index.id_of(key)?;
             let mark = side.log.mark();
-            let (encoded, len) = value::encode_number(kind, bits);
             let frame = Frame { kind: Kind::Put, timestamp, flags: 0, key: key.as_bytes() };
-            let offset = side.log.frame(frame, encoded.get(..len).unwrap_or_default(), None);
+            let offset = side.log.frame_number(frame, value::encode_number(kind, bits), None);
             let end = side.log.end();
             if !side.log.may_stay_buffered()
                 && let Err(failed) = side.log.write_group(mark, &[end])
@@ -448,10 +454,10 @@ impl WriterSide {
             let mark = side.log.mark();
             let mut batch = side.log.begin_batch();
             for put in puts {
-                let (encoded, len) = value::encode_number(put.kind, put.bits);
                 let (timestamp, key) = (put.timestamp, put.key.as_bytes());
                 let frame = Frame { kind: Kind::Put, timestamp, flags: 0, key };
-                side.log.frame(frame, encoded.get(..len).unwrap_or_default(), Some(&mut batch));
+                let value = value::encode_number(put.kind, put.bits);
+                side.log.frame_number(frame, value, Some(&mut batch));
             }
             side.log.end_batch(batch, now());
             let end = side.log.end();
@@ -545,9 +551,8 @@ impl WriterSide {
                     };
                     let offset = match value {
                         PutValue::Number(kind, bits) => {
-                            let (encoded, len) = value::encode_number(*kind, *bits);
-                            let encoded = encoded.get(..len).unwrap_or_default();
-                            self.log.frame(frame, encoded, batch.as_mut())
+                            let value = value::encode_number(*kind, *bits);
+                            self.log.frame_number(frame, value, batch.as_mut())
                         }
                         PutValue::Encoded(encoded) => {
                             self.log.frame(frame, encoded, batch.as_mut())

@@ -1,7 +1,7 @@
 //! The frame of a log entry: two checksums, the `LogHeader`, key, value, padding.
 
 use super::bytes::{i64_at, put_at, u16_at, u32_at};
-use super::checksum::{Salt, crc32c, extend};
+use super::checksum::{Salt, crc32c, extend, of_entry};
 
 /// Bytes before the key.
 pub(crate) const HEADER_LEN: usize = 24;
@@ -215,18 +215,52 @@ impl Frame<'_> {
         body
     }
 
+    /// As [`write`](Frame::write), for a value of up to 16 bytes that comes in two words; bytes behind its `len`
+    /// are 0. Nothing is read back that was just written.
     #[inline]
-    fn begin(&self, out: &mut Vec<u8>, val_len: u32) -> usize {
-        let start = out.len();
+    pub(crate) fn write_short(
+        &self,
+        out: &mut Vec<u8>,
+        at: &mut Position,
+        salt: &Salt,
+        (value, len): ([u64; 2], usize),
+    ) -> BodyCrc {
+        let val_len = u32::try_from(len).unwrap_or(u32::MAX);
+        let entry_len = entry_len(self.key.len(), val_len.into());
+        let [first, second] = self.fields(val_len);
+        let rest =
+            (HEADER_LEN + self.key.len() + len).next_multiple_of(8) - (HEADER_LEN + self.key.len());
+        let (body, head) =
+            of_entry(salt, (at.offset, at.head_crc), [first, second], self.key, (value, rest));
+        let end = out.len() + HEADER_LEN + self.key.len() + rest;
+        let header = [u64::from(head) | u64::from(body) << 32, first, second];
+        out.extend_from_slice(header.map(u64::to_le_bytes).as_flattened());
+        out.extend_from_slice(self.key);
+        let [low, high] = value;
+        out.extend_from_slice([low, high, 0].map(u64::to_le_bytes).as_flattened());
+        out.truncate(end);
+        *at = Position { offset: at.offset + entry_len, head_crc: head };
+        body
+    }
+
+    /// Bytes 8..24 as two words: kind and seven bytes of the timestamp, then the eighth one, the lengths and the
+    /// flags.
+    #[inline]
+    fn fields(&self, val_len: u32) -> [u64; 2] {
         let key_len = u16::try_from(self.key.len()).unwrap_or(u16::MAX);
-        // Bytes 8..24 as two words: kind and seven bytes of the timestamp, then the eighth one,
-        // the lengths and the flags.
         let timestamp = self.timestamp.cast_unsigned();
         let first = u64::from(self.kind as u8) | timestamp << 8;
         let second = timestamp >> 56
             | u64::from(key_len) << 8
             | u64::from(val_len) << 24
             | u64::from(self.flags) << 56;
+        [first, second]
+    }
+
+    #[inline]
+    fn begin(&self, out: &mut Vec<u8>, val_len: u32) -> usize {
+        let start = out.len();
+        let [first, second] = self.fields(val_len);
         let mut header = [0; HEADER_LEN];
         put_at(&mut header, 8, &first.to_le_bytes());
         put_at(&mut header, 16, &second.to_le_bytes());
@@ -243,8 +277,8 @@ impl Frame<'_> {
         // offset or previous checksum stand for a moment where the checksums go.
         entry[..8].copy_from_slice(&at.offset.to_le_bytes());
         let body = extend(salt.chain_start(), entry);
-        entry[..4].copy_from_slice(&at.head_crc.to_le_bytes());
-        entry[4..8].copy_from_slice(&body.to_le_bytes());
+        let both = u64::from(at.head_crc) | u64::from(body) << 32;
+        entry[..8].copy_from_slice(&both.to_le_bytes());
         at.head_crc = crc32c(&entry[..HEADER_LEN + self.key.len()]);
         entry[..4].copy_from_slice(&at.head_crc.to_le_bytes());
         body
@@ -304,6 +338,25 @@ mod tests {
 
     fn frame(kind: Kind, flags: u8, key: &[u8]) -> Frame<'_> {
         Frame { kind, timestamp: -2, flags, key }
+    }
+
+    #[test]
+    fn short_values_are_written_as_long_ones_are() {
+        let salt = Salt::new([7; 16]);
+        let key: Vec<u8> = (0..300u32).map(|i| (i * 7 % 251).to_le_bytes()[0]).collect();
+        for key_len in 0..key.len() {
+            for len in 0..=16 {
+                let value: Vec<u8> = (1..=16).map(|i| if i <= len { i } else { 0 }).collect();
+                let word = |from| u64::from_le_bytes(*value[from..].first_chunk().unwrap());
+                let (len, words) = (usize::from(len), [word(0), word(8)]);
+                let frame = frame(Kind::Put, flags::IN_BATCH, &key[..key_len]);
+                let start = Position { offset: 99 * 8, head_crc: 12_345 };
+                let (mut short, mut long) = ((vec![1, 2], start), (vec![1, 2], start));
+                let body = frame.write_short(&mut short.0, &mut short.1, &salt, (words, len));
+                assert_eq!(body, frame.write(&mut long.0, &mut long.1, &salt, &value[..len]));
+                assert_eq!(short, long, "{key_len} {len}");
+            }
+        }
     }
 
     #[test]

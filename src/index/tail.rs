@@ -21,19 +21,16 @@ const ROOM_MIN: usize = 4;
 pub(crate) enum Tail {
     Empty,
     One { timestamp: i64, kind: AtomKind, bits: u64 },
-    Numbers { kind: AtomKind, rows: Arc<NumberRows> },
+    Numbers { kind: AtomKind, rows: NumberRows },
     Many(Box<Points>),
 }
 
 /// Room for numbers with their timestamps, filled from the front by one writer beside readers. A
-/// row is written before the version that counts it, and never again.
-pub(crate) struct NumberRows(Box<[[AtomicU64; 2]]>);
+/// row is written before the version that counts it, and never again. All who hold them share them.
+#[derive(Clone)]
+pub(crate) struct NumberRows(Arc<[[AtomicU64; 2]]>);
 
 impl NumberRows {
-    fn with_room(rows: usize) -> NumberRows {
-        NumberRows((0..rows).map(|_| [AtomicU64::new(0), AtomicU64::new(0)]).collect())
-    }
-
     /// Number of rows there is room for.
     #[inline]
     pub(crate) fn room(&self) -> usize {
@@ -56,12 +53,12 @@ impl NumberRows {
     }
 
     /// Rows with room for `room`, the first of which are `rows`.
-    fn filled(room: usize, rows: impl Iterator<Item = (i64, u64)>) -> Arc<NumberRows> {
-        let filled = NumberRows::with_room(room);
-        for (row, (timestamp, bits)) in rows.enumerate() {
-            filled.set(row, timestamp, bits);
-        }
-        Arc::new(filled)
+    fn filled(room: usize, mut rows: impl Iterator<Item = (i64, u64)>) -> NumberRows {
+        let mut next = || rows.next().unwrap_or((0, 0));
+        let row = |(timestamp, bits): (i64, u64)| {
+            [AtomicU64::new(timestamp.cast_unsigned()), AtomicU64::new(bits)]
+        };
+        NumberRows((0..room).map(|_| row(next())).collect())
     }
 }
 

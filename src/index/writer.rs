@@ -29,7 +29,7 @@ pub(crate) struct IndexWriter {
 /// whose two locked instructions cost more than all the rest of an append to the index.
 struct OpenTail {
     /// The rows that the history's tail holds, too; `None` if it is no tail of numbers.
-    rows: Option<Arc<NumberRows>>,
+    rows: Option<NumberRows>,
     len: u32,
     kind: AtomKind,
 }
@@ -41,7 +41,7 @@ impl OpenTail {
     fn of(history: &Rows, rows: u64) -> OpenTail {
         match (&history.tail, u32::try_from(history.tail_len(rows))) {
             (Tail::Numbers { kind, rows }, Ok(len)) => {
-                OpenTail { rows: Some(Arc::clone(rows)), len, kind: *kind }
+                OpenTail { rows: Some(rows.clone()), len, kind: *kind }
             }
             _ => OpenTail::NONE,
         }

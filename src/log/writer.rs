@@ -9,9 +9,11 @@ use crate::canary::{Canary, planted};
 use crate::column::EncodedChunk;
 use crate::config::Durability;
 use crate::error::{Result, SharedIo, SynaError};
-use crate::format::checksum::extend;
+use crate::format::checksum::{Salt, extend};
 use crate::format::chunk::DATA_ALIGN;
-use crate::format::entry::{CommitValue, Frame, HEADER_LEN, Kind, Position, entry_len, flags};
+use crate::format::entry::{
+    BodyCrc, CommitValue, Frame, HEADER_LEN, Kind, Position, entry_len, flags,
+};
 use crate::format::slot::{Slot, SlotPage};
 use crate::format::{LOG_START, PAGE_SIZE};
 use crate::storage::StorageFile;
@@ -198,11 +200,37 @@ impl LogWriter {
         value: &[u8],
         batch: Option<&mut BatchFrame>,
     ) -> u64 {
+        self.frame_by(frame, batch, |frame, buffer, end, salt| {
+            frame.write(buffer, end, salt, value)
+        })
+    }
+
+    /// Frames an entry with a number or null, as [`encode_number`](crate::format::value::encode_number) makes
+    /// it, and returns its offset.
+    #[inline]
+    pub(crate) fn frame_number(
+        &mut self,
+        frame: Frame<'_>,
+        value: ([u64; 2], usize),
+        batch: Option<&mut BatchFrame>,
+    ) -> u64 {
+        self.frame_by(frame, batch, |frame, buffer, end, salt| {
+            frame.write_short(buffer, end, salt, value)
+        })
+    }
+
+    #[inline]
+    fn frame_by(
+        &mut self,
+        frame: Frame<'_>,
+        batch: Option<&mut BatchFrame>,
+        write: impl FnOnce(Frame<'_>, &mut Vec<u8>, &mut Position, &Salt) -> BodyCrc,
+    ) -> u64 {
         let offset = self.end.offset;
         let batch_flag = if batch.is_some() { flags::IN_BATCH } else { 0 };
         let frame = Frame { flags: frame.flags | batch_flag | self.sync_flag(), ..frame };
         let salt = self.log.header().salt;
-        let body = frame.write(&mut self.buffer, &mut self.end, &salt, value);
+        let body = write(frame, &mut self.buffer, &mut self.end, &salt);
         if let Some(batch) = batch {
             batch.add(body);
         }

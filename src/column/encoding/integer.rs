@@ -76,12 +76,49 @@ fn residuals(values: &[u64], order: Order, scratch: &mut Scratch) -> (u64, u64) 
     (start, second)
 }
 
+/// Division without a remainder, by multiplication: a division takes ten times as long.
+struct Divider {
+    /// The odd part of the divisor times this is 1, modulo 2^64.
+    inverse: u64,
+    /// How often the divisor has the factor 2.
+    twos: u32,
+    /// The largest quotient that there is.
+    most: u64,
+}
+
+impl Divider {
+    /// Of a divisor that is not 0.
+    fn of(divisor: u64) -> Divider {
+        let twos = divisor.trailing_zeros();
+        let odd = divisor >> (twos % u64::BITS);
+        // Right in the lowest three bits, and in twice as many after each step.
+        let mut inverse = odd;
+        for _ in 0..5 {
+            inverse = inverse.wrapping_mul(2_u64.wrapping_sub(odd.wrapping_mul(inverse)));
+        }
+        Divider { inverse, twos, most: u64::MAX.checked_div(divisor).unwrap_or(u64::MAX) }
+    }
+
+    /// Whether the divisor divides it. The inverse moves the quotients of those that it divides to the front
+    /// of all numbers, and all others behind them.
+    fn divides(&self, word: u64) -> bool {
+        word.wrapping_mul(self.inverse).rotate_right(self.twos) <= self.most
+    }
+
+    /// The quotient of a signed number that the divisor divides.
+    fn signed_quotient(&self, word: u64) -> u64 {
+        let odd = word.cast_signed() >> (self.twos % u64::BITS);
+        odd.cast_unsigned().wrapping_mul(self.inverse)
+    }
+}
+
 /// The largest number that divides all of the words and `divisor`, which is not 0: 1 in most
 /// cases after a few of them.
 pub(super) fn common_divisor(words: &[u64], mut divisor: u64) -> u64 {
+    let mut divider = Divider::of(divisor);
     for word in words {
         let mut rest = word.cast_signed().unsigned_abs();
-        if rest.is_multiple_of(divisor) {
+        if divider.divides(rest) {
             continue;
         }
         while rest != 0 {
@@ -90,6 +127,7 @@ pub(super) fn common_divisor(words: &[u64], mut divisor: u64) -> u64 {
         if divisor == 1 {
             break;
         }
+        divider = Divider::of(divisor);
     }
     divisor
 }
@@ -108,10 +146,12 @@ fn quotients(values: &[u64], order: Order, divisor: u64, scratch: &mut Scratch) 
     // A divisor beyond the signed numbers would be taken for a negative one.
     match i64::try_from(common_divisor(residuals, divisor)) {
         Ok(by) if by > 1 => {
+            let by = by.cast_unsigned();
+            let divider = Divider::of(by);
             for word in residuals.iter_mut() {
-                *word = word.cast_signed().wrapping_div(by).cast_unsigned();
+                *word = divider.signed_quotient(*word);
             }
-            (start, first_delta, by.cast_unsigned())
+            (start, first_delta, by)
         }
         _ => (start, first_delta, 1),
     }
@@ -334,6 +374,31 @@ mod tests {
 
     use super::*;
     use crate::column::encoding::testing::words;
+
+    /// Numbers at which something turns, and any.
+    fn number() -> impl Strategy<Value = u64> {
+        let bent = (0..64_u32, 0..5_u64)
+            .prop_map(|(bit, off)| (1_u64 << bit).wrapping_add(off).wrapping_sub(2));
+        prop_oneof![bent, any::<u64>(), 0..1000_u64]
+    }
+
+    proptest! {
+        #[test]
+        fn a_divider_divides_as_the_processor_does(
+            divisor in number().prop_filter("not 0", |divisor| *divisor != 0),
+            word in number(),
+        ) {
+            let divider = Divider::of(divisor);
+            prop_assert_eq!(divider.divides(word), word % divisor == 0);
+            let multiple = word / divisor * divisor;
+            prop_assert!(divider.divides(multiple));
+            if let Ok(by) = i64::try_from(divisor) {
+                let multiple = word.cast_signed().wrapping_div(by).wrapping_mul(by);
+                let quotient = divider.signed_quotient(multiple.cast_unsigned()).cast_signed();
+                prop_assert_eq!(quotient, multiple / by);
+            }
+        }
+    }
 
     fn round_trip(values: &[u64], order: Order, divisor: u64) -> usize {
         let mut out = Vec::new();
