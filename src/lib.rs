@@ -77,6 +77,7 @@ mod ingest;
 mod log;
 mod maintenance;
 mod materialize;
+mod mutex;
 mod query;
 mod registry;
 mod sync;
@@ -111,6 +112,7 @@ pub mod bindings {
     #[cfg(feature = "c-data")]
     pub use crate::ingest::c_data::{CBatches, CStream, batch_of, field_of, import_array};
     pub use crate::ingest::micros_of;
+    pub use crate::mutex::Mutex;
 
     /// What an append without a timestamp has, microseconds since 1970-01-01 UTC.
     pub fn now() -> i64 {

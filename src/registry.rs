@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
-use parking_lot::Mutex;
 
 use crate::SynaDB;
 use crate::config::DbConfig;
 use crate::error::{Result, SynaError};
 use crate::fork::PerProcess;
+use crate::mutex::Mutex;
 use crate::storage::{FileStorage, Storage};
 
 /// What a spelling leads to.

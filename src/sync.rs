@@ -2,7 +2,7 @@
 //! which runs a test under every interleaving and every order of memory that the language allows.
 
 #[cfg(not(loom))]
-pub(crate) use parking_lot::Mutex;
+pub(crate) use crate::mutex::Mutex;
 #[cfg(not(loom))]
 pub(crate) use std::hint::spin_loop;
 #[cfg(not(loom))]
@@ -13,7 +13,7 @@ pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};
 #[cfg(loom)]
 pub(crate) use loom::thread::yield_now as spin_loop;
 
-/// Loom's mutex with the interface of `parking_lot`'s.
+/// Loom's mutex with the interface of ours.
 #[cfg(loom)]
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);

@@ -38,6 +38,7 @@ fn child_main() {
         ("reader", reader),
         ("forker", forker),
         ("fork_beside_threads", fork_beside_threads),
+        ("fork_beside_waiting_threads", fork_beside_waiting_threads),
         ("file_size_limit", file_size_limit),
         ("descriptor_limit", descriptor_limit),
         ("memory_limit", memory_limit),
@@ -566,6 +567,55 @@ fn fork_beside_threads() {
 fn a_child_forked_beside_a_thread_that_opens_can_open() {
     let folder = tempfile::tempdir().unwrap();
     let child = Child::spawn("fork_beside_threads", &[("TEST_PATH", text(folder.path()))]);
+    assert_eq!(child.finish(), ["done"]);
+}
+
+/// Threads that waited when the process forked stood in a table of the lock library, with places on stacks that
+/// threads of the child took over: those that waited in the child followed dangling pointers.
+fn fork_beside_waiting_threads() {
+    let folder = PathBuf::from(var("TEST_PATH"));
+    let parents: Vec<SynaDB> = (0..40)
+        .map(|number| {
+            let path = folder.join(format!("parent{number}.syna"));
+            let db = SynaDB::with_config(path, os()).unwrap();
+            db.append("key", 1i64).unwrap();
+            db
+        })
+        .collect();
+    for round in 0..30 {
+        let pid = fork();
+        if pid == 0 {
+            as_child(|| {
+                limit_seconds(60);
+                for number in 0..4 {
+                    let own = folder.join(format!("child{round}-{number}.syna"));
+                    let db = SynaDB::with_config(&own, DbConfig::default()).unwrap();
+                    std::thread::scope(|scope| {
+                        for thread in 0..4i64 {
+                            let db = &db;
+                            scope.spawn(move || {
+                                for i in 0..5i64 {
+                                    db.append("key", thread * 5 + i).unwrap();
+                                }
+                            });
+                        }
+                    });
+                    std::thread::sleep(Duration::from_millis(3));
+                    assert_eq!(db.len("key").unwrap(), 20);
+                    db.close().unwrap();
+                }
+                parents.iter().for_each(|db| is_forked(db.get("key")));
+            })
+        }
+        assert_eq!(exit_code(pid), 0, "round {round}");
+    }
+    say("done");
+}
+
+#[test]
+fn threads_of_a_child_wait_although_threads_of_the_parent_did() {
+    let folder = tempfile::tempdir().unwrap();
+    let child = Child::spawn("fork_beside_waiting_threads", &[("TEST_PATH", text(folder.path()))]);
     assert_eq!(child.finish(), ["done"]);
 }
 

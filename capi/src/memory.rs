@@ -12,9 +12,8 @@ use std::ffi::c_char;
 use std::ptr::NonNull;
 use std::sync::LazyLock;
 
-use parking_lot::Mutex;
 use synadb_core::Tensor;
-use synadb_core::bindings::PerProcess;
+use synadb_core::bindings::{Mutex, PerProcess};
 
 use crate::status::{Failure, Result, nothing};
 

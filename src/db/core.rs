@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use parking_lot::{Condvar, Mutex};
 
 use crate::canary::{Canary, planted};
 use crate::column::encoding::Policy;
@@ -22,6 +21,7 @@ use crate::log::recovery::RecoveryReport;
 use crate::log::{LogFile, LogWriter};
 use crate::maintenance::last_entry;
 use crate::materialize::Materializer;
+use crate::mutex::Mutex;
 use crate::storage::{FileIdentity, Medium, Storage};
 
 use super::follow::{Cursor, Followers};
@@ -118,12 +118,11 @@ impl WriterSide {
     }
 }
 
-/// How many `Waiting` for durability there are, and how much is durable.
+/// How much is durable.
 pub(crate) struct Durable {
     pub(crate) offset: AtomicU64,
     /// The greatest length of the log before a rewrite since it was opened.
     pub(crate) before_rewrite: AtomicU64,
-    pub(crate) changed: (Mutex<()>, Condvar),
 }
 
 /// How rewrites in the background went.
@@ -282,12 +281,9 @@ impl Core {
         })
     }
 
-    /// Tells those who wait that more is durable.
+    /// Tells those who ask that more is durable.
     pub(crate) fn publish_durable(&self, offset: u64) {
         self.durable.offset.fetch_max(offset, Ordering::AcqRel);
-        let (lock, condvar) = &self.durable.changed;
-        drop(lock.lock());
-        condvar.notify_all();
     }
 
     /// Hands the buffer to the operating system.

@@ -11,12 +11,11 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
-
 use crate::config::Durability;
 use crate::error::SynaError;
 use crate::format::LOG_START;
 use crate::maintenance::{OptimizeOptions, optimize_core};
+use crate::mutex::{Condvar, Mutex, Waited};
 
 use super::core::{AutoOptimize, Core, Side, WriterSide};
 
@@ -30,7 +29,7 @@ pub(crate) struct Keeper {
 }
 
 struct Shared {
-    state: Mutex<State>,
+    state: Waited<State>,
     wake: Condvar,
     /// Set only with the writer's lock held, after a look that found nothing to do: a commit takes
     /// that lock, so it comes before the look or sees the flag.
@@ -51,7 +50,7 @@ struct State {
 impl Keeper {
     pub(crate) fn new() -> Keeper {
         let shared = Shared {
-            state: Mutex::default(),
+            state: Waited::default(),
             wake: Condvar::new(),
             asleep: AtomicBool::new(false),
             sync_is_due: AtomicBool::new(false),
@@ -182,11 +181,10 @@ fn run(shared: &Arc<Shared>, core: &Weak<Core>, interval: Duration) {
                 return;
             }
             if !state.woken {
-                if idle {
-                    shared.wake.wait(&mut state);
-                } else {
-                    shared.wake.wait_for(&mut state, tick);
-                }
+                state = match idle {
+                    true => shared.wake.wait(state),
+                    false => shared.wake.wait_for(state, tick),
+                };
             }
             if state.stopped {
                 return;

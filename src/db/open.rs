@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use parking_lot::{Condvar, Mutex};
 
 use crate::config::{Create, DbConfig};
 use crate::error::{Result, SynaError};
@@ -21,6 +20,7 @@ use crate::log::lock::FileLock;
 use crate::log::recovery::{self, RecoveryReport, Tail};
 use crate::log::{Content, LogFile, LogWriter, Scanned, Scanner, create};
 use crate::materialize::Materializer;
+use crate::mutex::Mutex;
 use crate::storage::{FileKind, FileStatus, Medium, OpenMode, Replace, Storage, StorageFile};
 
 use super::core::{Core, Durable, Generation, Side, WriterSide};
@@ -343,11 +343,7 @@ fn new_core(
         materializer: Materializer::new(config.buffer_pool_bytes, config.column_cache_bytes),
         side: Mutex::new(side),
         group: Group::new(),
-        durable: Durable {
-            offset: AtomicU64::new(durable),
-            before_rewrite: AtomicU64::new(0),
-            changed: (Mutex::new(()), Condvar::new()),
-        },
+        durable: Durable { offset: AtomicU64::new(durable), before_rewrite: AtomicU64::new(0) },
         syncing: Mutex::new(()),
         rewriting: AtomicBool::new(false),
         followers: Mutex::default(),

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
-
 use crate::config::{Create, DbConfig};
 use crate::error::{Result, SynaError};
 use crate::fork::{self, PerProcess};
+use crate::mutex::Mutex;
 use crate::storage::{FileIdentity, Storage};
 
 use super::core::Core;

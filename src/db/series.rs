@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use parking_lot::Mutex;
-
 use crate::atom::{Atom, Point};
 use crate::error::Result;
 use crate::index::KeyId;
+use crate::mutex::Mutex;
 
 use super::SynaDB;
 use super::core::Generation;

@@ -8,9 +8,8 @@
 
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::{Condvar, Mutex};
-
 use crate::error::{Result, SharedIo, SynaError};
+use crate::mutex::{Condvar, Waited};
 
 /// Where a commit's result is put. The result is the offset of its first entry.
 type ResultCell = Arc<OnceLock<Result<u64>>>;
@@ -26,14 +25,14 @@ struct Queue<C> {
 
 /// The queue in front of a writer.
 pub(crate) struct Group<C> {
-    queue: Mutex<Queue<C>>,
+    queue: Waited<Queue<C>>,
     ended: [Condvar; 2],
 }
 
 impl<C> Group<C> {
     pub(crate) fn new() -> Self {
         Group {
-            queue: Mutex::new(Queue {
+            queue: Waited::new(Queue {
                 commits: Vec::new(),
                 results: Vec::new(),
                 filling: 0,
@@ -61,7 +60,7 @@ impl<C> Group<C> {
         queue.results.push(Arc::clone(&result));
         let group = queue.filling;
         while queue.has_leader {
-            self.condvar(group).wait(&mut queue);
+            queue = self.condvar(group).wait(queue);
             if let Some(result) = result.get() {
                 return result.clone();
             }

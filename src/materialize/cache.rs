@@ -15,10 +15,10 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
-use parking_lot::Mutex;
 
 use crate::column::ZoneMap;
 use crate::index::KeyId;
+use crate::mutex::Mutex;
 
 use super::schema::{ValueType, are_floats, timestamp_type};
 

@@ -7,7 +7,6 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, Float64Array};
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, NullBuffer, ScalarBuffer};
-use parking_lot::Mutex;
 
 use crate::atom::AtomKind;
 use crate::column::RowKinds;
@@ -15,6 +14,7 @@ use crate::error::{Result, SynaError};
 use crate::format::chunk::BLOB_RUN_LEN_MAX;
 use crate::format::column::ChunkType;
 use crate::index::{LoadedChunk, Part, Place};
+use crate::mutex::Mutex;
 
 use super::cache::Column;
 use super::columns::{How, KeyReader, array_of_numbers, blocks_of, direct_role};

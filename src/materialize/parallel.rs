@@ -3,9 +3,8 @@
 use std::cell::Cell;
 use std::sync::LazyLock;
 
-use parking_lot::Mutex;
-
 use crate::error::Result;
+use crate::mutex::Mutex;
 
 /// Below so many bytes a thread of its own costs more than it saves: starting one takes some 20
 /// microseconds, in which a processor decodes or compares about 100 KiB.

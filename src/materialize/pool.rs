@@ -16,9 +16,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_buffer::{Buffer, MutableBuffer};
 use memmap2::MmapMut;
-use parking_lot::Mutex;
 
 use crate::error::{Result, SynaError};
+use crate::fork;
+use crate::mutex::Mutex;
 
 /// Smaller buffers come from the allocator.
 const BLOCK_LEN_MIN: usize = 64 << 10;
@@ -29,6 +30,8 @@ const HUGE_PAGE_LEN: usize = 2 << 20;
 pub(crate) struct Pool {
     idle: Mutex<Idle>,
     used_bytes: AtomicUsize,
+    /// The count of forks when it was made.
+    forks: u64,
 }
 
 #[derive(Debug)]
@@ -53,7 +56,8 @@ impl Pool {
     /// A pool that keeps at most so many bytes for later.
     pub(crate) fn new(idle_bytes_max: usize) -> Arc<Pool> {
         let idle = Idle { blocks: VecDeque::new(), bytes: 0, bytes_max: idle_bytes_max };
-        Arc::new(Pool { idle: Mutex::new(idle), used_bytes: AtomicUsize::new(0) })
+        let forks = fork::count();
+        Arc::new(Pool { idle: Mutex::new(idle), used_bytes: AtomicUsize::new(0), forks })
     }
 
     /// A buffer of `len` bytes. It holds anything, also what others left in it: whoever takes it
@@ -110,6 +114,11 @@ impl Pool {
 
     fn give_back(&self, block: MmapMut) {
         self.used_bytes.fetch_sub(block.len(), Ordering::Relaxed);
+        if fork::count() != self.forks {
+            // An array of the parent's, dropped in a forked child: a thread that the child does not have may
+            // hold the lock. Unmapped here, it stays with the parent.
+            return;
+        }
         let gone = self.idle.lock().keep(block);
         drop(gone);
     }
@@ -262,6 +271,17 @@ fn buffer_of_block(block: Block, len: usize) -> Buffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_forked_child_drops_what_the_parent_took_without_its_lock() {
+        let mut pool = Pool::new(1 << 30);
+        let parents = Arc::get_mut(&mut pool).unwrap();
+        parents.forks = parents.forks.wrapping_sub(1);
+        let taken = pool.take(BLOCK_LEN_MIN).unwrap();
+        let locked = pool.idle.lock();
+        drop(taken);
+        assert_eq!(locked.bytes, 0);
+    }
 
     #[test]
     fn blocks_come_back_and_are_used_again() {

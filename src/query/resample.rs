@@ -11,7 +11,6 @@ use arrow_array::{
     TimestampMicrosecondArray,
 };
 use arrow_schema::{Field, Schema};
-use parking_lot::Mutex;
 
 use crate::atom::AtomKind;
 use crate::column::{FloatStats, ZoneMap};
@@ -19,6 +18,7 @@ use crate::error::{Result, SynaError};
 use crate::materialize::cache::Column;
 use crate::materialize::schema::{UTC, ValueType, timestamp_type};
 use crate::materialize::{How, KeyReader, Piece, direct_role, each};
+use crate::mutex::Mutex;
 
 use super::CELLS_MAX;
 use super::every::Every;

@@ -19,7 +19,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use memmap2::{MmapMut, MmapRaw};
-use parking_lot::Mutex;
+
+use crate::mutex::{Mutex, MutexGuard};
 
 use super::{
     FileIdentity, FileKind, FileStatus, Mapping, Medium, OpenMode, Permissions, Replace, Storage,
@@ -215,7 +216,7 @@ impl OpenFile {
         Arc::new(OpenFile { node, number, writable })
     }
 
-    fn content_to_write(&self) -> io::Result<parking_lot::MutexGuard<'_, Content>> {
+    fn content_to_write(&self) -> io::Result<MutexGuard<'_, Content>> {
         if !self.writable {
             return Err(ErrorKind::PermissionDenied.into());
         }

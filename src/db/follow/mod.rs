@@ -15,12 +15,11 @@ use std::io::ErrorKind;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use crate::error::{Result, SynaError};
 use crate::format::entry::Position;
 use crate::index::Glob;
 use crate::log::LogFile;
+use crate::mutex::Mutex;
 use crate::storage::{FileIdentity, OpenMode};
 
 use super::SynaDB;

@@ -12,7 +12,6 @@ use std::sync::{Arc, OnceLock};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
 use arrow_schema::{Field, Schema, SchemaRef};
-use parking_lot::Mutex;
 
 use crate::error::{Result, SynaError};
 use crate::format::chunk::BLOB_RUN_LEN_MAX;
@@ -21,6 +20,7 @@ use crate::materialize::schema::{ValueType, key_type, timestamp_type};
 use crate::materialize::{
     AsType, BATCH_BYTES, BATCH_ROWS, Costs, Explain, KeyReader, Kinds, OnMismatch, Order, each,
 };
+use crate::mutex::Mutex;
 use crate::times::Times;
 
 use super::SynaDB;
