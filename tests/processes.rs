@@ -42,6 +42,7 @@ fn child_main() {
         ("descriptor_limit", descriptor_limit),
         ("memory_limit", memory_limit),
         ("change_folder", change_folder),
+        ("without_standard_input", without_standard_input),
     ]);
 }
 
@@ -1833,6 +1834,31 @@ fn waiting_for_an_offset_that_nothing_has_is_no_damage() {
     let offset = db.append("k", 1i64).unwrap();
     db.wait_durable(offset).unwrap();
     assert!(matches!(db.wait_durable(u64::MAX), Err(SynaError::NoSuchOffset { .. })));
+}
+
+#[expect(unsafe_code, reason = "a standard stream is closed")]
+fn without_standard_input() {
+    // SAFETY: nothing reads from it any more.
+    assert_eq!(unsafe { libc::close(0) }, 0);
+    let path = PathBuf::from(var("TEST_PATH"));
+    let db = SynaDB::with_config(&path, os()).unwrap();
+    let reader = SynaDB::open_read_only(&path).unwrap();
+    for _ in 0..2 {
+        db.append("k", 1i64).unwrap();
+        assert!(fs::read_link("/proc/self/fd/0").is_err());
+        db.compact().unwrap();
+        reader.refresh().unwrap();
+    }
+    say("done");
+}
+
+/// The file was opened under the number of a stream that was closed, and what was printed there, by
+/// anybody, overwrote its beginning.
+#[test]
+fn a_file_never_takes_the_place_of_a_standard_stream() {
+    let (_folder, path) = temp();
+    let child = Child::spawn("without_standard_input", &[("TEST_PATH", text(&path))]);
+    assert_eq!(child.finish(), ["done"]);
 }
 
 /// A second open of the text led to the new target, and took the first one's count along: its
