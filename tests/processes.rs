@@ -1836,6 +1836,30 @@ fn waiting_for_an_offset_that_nothing_has_is_no_damage() {
     assert!(matches!(db.wait_durable(u64::MAX), Err(SynaError::NoSuchOffset { .. })));
 }
 
+/// What an append of nothing returns is where the log ends, and was told to be returned by none.
+#[test]
+fn an_append_of_nothing_is_durable_when_all_before_it_is() {
+    for config in [DbConfig::default(), os(), buffered()] {
+        let (_folder, path) = temp();
+        let db = SynaDB::with_config(&path, config).unwrap();
+        type Nothing = fn(&SynaDB) -> u64;
+        let nothings: [Nothing; 2] = [
+            |db| db.append_batch("k", &[], &[0.0; 0][..]).unwrap(),
+            |db| db.batch().commit().unwrap(),
+        ];
+        for nothing in nothings {
+            let before = db.append("k", 1i64).unwrap();
+            let offset = nothing(&db);
+            assert!(offset > before);
+            db.wait_durable(offset).unwrap();
+            assert!(db.durable_offset() >= offset);
+            db.wait_durable(offset).unwrap();
+            let error = db.wait_durable(offset + 1).unwrap_err();
+            assert!(matches!(error, SynaError::NoSuchOffset { .. }), "{error}");
+        }
+    }
+}
+
 #[expect(unsafe_code, reason = "a standard stream is closed")]
 fn without_standard_input() {
     // SAFETY: nothing reads from it any more.

@@ -688,3 +688,22 @@ def test_a_database_in_memory_has_the_options_that_were_asked_for():
         assert db.stats().encodings and "raw" not in db.stats().encodings
     with pytest.raises(synadb.InvalidOptionError):
         synadb.open(":memory:", durability="buffered", buffer_size_bytes=0)
+
+
+def test_an_offset_of_nothing_can_be_waited_for(path, durability):
+    """`wait_durable` said that no append has returned what an append without points had returned."""
+    with synadb.open(path, durability=durability) as db:
+        for nothing in (
+            lambda: db.append_batch("k", []),
+            lambda: db.append_row({}),
+            lambda: db.batch().commit(),
+            lambda: db.write(pa.table({"key": [], "timestamp": [], "value": []})).offset,
+        ):
+            before = db.append("k", 1)
+            offset = nothing()
+            assert offset > before
+            db.wait_durable(offset)
+            assert db.durable_offset >= offset
+            db.wait_durable(offset)
+            with pytest.raises(synadb.NoSuchOffsetError):
+                db.wait_durable(offset + 1)
