@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::{RecordBatch, RecordBatchIterator};
-use pyo3::exceptions::{PyIndexError, PyKeyError};
+use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict, PySlice, PyString, PyTuple};
 
@@ -73,7 +73,6 @@ impl Batch {
             return Ok(Bound::new(py, column.ok_or_else(absent)?)?.into_any());
         }
         let row = sugar::place_of(index, self.batch.num_rows())?;
-        let row = row.ok_or_else(|| PyIndexError::new_err("there is no such row"))?;
         let cells = self.batch.columns().iter().map(|array| item_of(py, array, row));
         let cells = cells.collect::<PyResult<Vec<_>>>()?;
         Ok(PyTuple::new(py, cells)?.into_any())

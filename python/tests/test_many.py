@@ -235,3 +235,14 @@ def test_dictionaries_become_lists_in_linear_time(any_db):
     assert any_db.latest("k*").to_pydict()["key"] == any_db.keys("k*")
     assert any_db["mixed"].values.to_pylist() == [1.5, "x"] * (count // 2)
     assert time.monotonic() - start < 10
+
+
+def test_what_fills_a_frame(db):
+    """NumPy's numbers were none, and True was."""
+    db.append_batch("a", [1.0, 2.0], [0, 1])
+    db.append_batch("b", [1.0], [1])
+    for fill in (7, 7.0, np.int64(7), np.uint8(7), np.float32(7), np.float64(7)):
+        assert db.frame(["a", "b"], fill=fill).to_numpy().tolist() == [[1, 7], [2, 1]]
+    for wrong in (True, np.bool_(True), "first", [7], 7j):
+        with pytest.raises(ValueError, match="fill="):
+            db.frame(["a", "b"], fill=wrong)
