@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from datetime import datetime, timedelta, timezone
 
@@ -59,6 +60,9 @@ PREDICATES = [
     pl.col("timestamp") >= STARTS,
     pl.col("timestamp") < STARTS,
     STARTS < pl.col("timestamp"),
+    # Python turns that around; these stay as they are.
+    *(op(pl.lit(STARTS), pl.col("timestamp")) for op in (operator.lt, operator.le, operator.gt, operator.ge)),
+    operator.eq(pl.lit(STARTS), pl.col("timestamp")),
     pl.col("timestamp") == STARTS,
     pl.col("timestamp").is_between(STARTS, STARTS + timedelta(seconds=5)),
     pl.col("timestamp").is_between(STARTS, STARTS + timedelta(seconds=5), closed="none"),
@@ -133,6 +137,10 @@ def test_what_is_pushed_down(weather, monkeypatch):
     read.clear()
     assert frame.filter(pl.col("timestamp").is_between(at(10), at(19))).collect().height == 40
     assert read == [(sorted(KEYS), 40)]
+    read.clear()
+    bounds = [pl.col("timestamp") > at(2), pl.col("timestamp") > at(489), pl.col("timestamp") < at(495)]
+    assert frame.filter(*bounds, pl.col("timestamp") < at(498)).collect().height == 20
+    assert read == [(sorted(KEYS), 28)], "a moment more at either end"
     read.clear()
     assert frame.filter(pl.col("key").is_in(["JFK/wind", "odd[*]?"])).collect().height == 1000
     assert read == [(["JFK/wind"], 500), (["odd[*]?"], 500)]
