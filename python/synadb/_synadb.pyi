@@ -377,7 +377,7 @@ class SynaDB:
         """
 
     def trim(self) -> int:
-        """Returns cached memory that nobody holds to the system; how many bytes of buffers that was."""
+        """Returns cached memory that nobody holds to the system; how many bytes the buffer pool had of it."""
 
     def compact(self, *, progress: Progress = None) -> RewriteReport:
         """Rewrites the file with only the latest point of each live key.
@@ -595,7 +595,8 @@ class History:
     it, any number of times. Columns that lie raw in the file, or that an earlier read left in the cache, leave
     without a copy; `explain()` says which.
 
-    `h[i]` is a point as (datetime, value), `h[a:b]` a history of these rows, `h[t0:t1]` one of these times.
+    `h[i]` is a point as (datetime, value), `h[a:b]` a history of these rows, `h[t0:t1]` one of these times. With
+    `order="time"` there are no rows to cut, and one point is found by reading all.
     """
 
     @property
@@ -614,7 +615,10 @@ class History:
     @overload
     def __getitem__(self, index: slice, /) -> History: ...
     def __iter__(self) -> Iterator[tuple[datetime, Stored]]:
-        """The points as (datetime, value)."""
+        """The points as (datetime, value); all are read first.
+
+        OverflowError where a datetime does not reach (years 1 to 9999), as from `h[i]`.
+        """
 
     def last(self, count: int) -> History:
         """The last `count` points in append order."""
