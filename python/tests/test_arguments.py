@@ -324,6 +324,7 @@ def test_a_buffer_is_handed_out_when_it_is_told(path):
 
     with synadb.open(path, buffer_size_bytes=4096, **options) as db:
         db.append("k", 1)
+        time.sleep(0.3)  # longer than the interval that is the default
         assert stored() == 0
         db.flush()
         assert stored() == 1
