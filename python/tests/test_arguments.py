@@ -574,6 +574,7 @@ def test_calls_that_may_wait_leave_the_interpreter(both, call):
     assert in_thread(lambda: others_run(work)), "on another thread"
 
 
+@pytest.mark.skipif(not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="there is nothing to keep")
 def test_a_get_keeps_the_interpreter(both):
     """To leave it and come back would take longer than the answer."""
     db, _ = both
