@@ -69,7 +69,10 @@ impl Batch {
         if let Ok(name) = index.cast::<PyString>() {
             let at = self.batch.schema().index_of(name.to_str()?).ok();
             let column = at.and_then(|at| self.column_at(at));
-            let absent = || PyKeyError::new_err(name.to_string());
+            let absent = || {
+                let names = self.column_names().join(", ");
+                PyKeyError::new_err(format!("there is no column {name:?}: there are {names}"))
+            };
             return Ok(Bound::new(py, column.ok_or_else(absent)?)?.into_any());
         }
         let row = sugar::place_of(index, self.batch.num_rows())?;

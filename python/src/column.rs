@@ -7,7 +7,7 @@ use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef};
 use arrow_buffer::Buffer;
 use arrow_schema::{DataType, Field, FieldRef};
-use pyo3::exceptions::{PyBufferError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyBufferError, PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyCapsule, PyFloat, PyInt, PyList, PySlice, PyString, PyTuple};
@@ -58,7 +58,11 @@ impl Nulls {
             return Err(wrong());
         }
         if asked.is_instance_of::<PyInt>() || matches!(numpy_kind(asked)?, Some('i' | 'u')) {
-            return asked.extract().map(Nulls::Int);
+            return asked.extract().map(Nulls::Int).map_err(|_| {
+                PyOverflowError::new_err(
+                    "nulls=: an int to put there must fit 64 bits with its sign",
+                )
+            });
         }
         if asked.is_instance_of::<PyFloat>() || matches!(numpy_kind(asked)?, Some('f')) {
             return asked.extract().map(Nulls::Float);

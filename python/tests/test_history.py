@@ -541,6 +541,14 @@ def test_lengths_of_time_are_whole_microseconds(db):
             db["k"].resample(wrong)
 
 
+def test_a_column_that_is_not_there_is_named(db):
+    db.append_batch("k", [1, None], [0, 1])
+    with pytest.raises(KeyError, match="no column 'mean': there are timestamp, value"):
+        db["k"].read()["mean"]
+    with pytest.raises(OverflowError, match="nulls="):
+        db["k"].to_numpy(nulls=2**63)
+
+
 def test_a_row_that_is_not_there_is_named(db):
     db.append_batch("k", [1.0, 2.0], [0, 1])
     for thing in (db["k"], db["k"].read(), db["k"].values):
