@@ -928,6 +928,21 @@ fn tiny_entries(count: usize, keys: usize, batch: bool) -> Vec<u8> {
     bytes
 }
 
+/// Of twice the work. What else the machine does makes one measurement slow, but not each of five.
+fn linear(what: &str, mut times: impl FnMut() -> (Duration, Duration)) {
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        let (half, whole) = times();
+        seen.push((half, whole));
+        // More than twice the time where caches no longer suffice; four times as long is not linear.
+        if whole < half * 7 / 2 + Duration::from_millis(20) {
+            println!("{what}: {seen:?}");
+            return;
+        }
+    }
+    panic!("{what}: {seen:?}");
+}
+
 fn open_time(bytes: &[u8]) -> Duration {
     let storage = image::storage_with(bytes);
     let start = Instant::now();
@@ -950,14 +965,9 @@ fn very_many_tiny_entries_open_in_linear_time() {
         let (half, whole) =
             (tiny_entries(500_000, keys, batch), tiny_entries(1_000_000, keys, batch));
         open_time(&half);
-        let (half_time, whole_time) = frugal(whole.len(), || (open_time(&half), open_time(&whole)));
+        let what = format!("10^6 entries, {keys} keys, batch {batch}");
+        linear(&what, || frugal(whole.len(), || (open_time(&half), open_time(&whole))));
         frugal(whole.len(), || salvaged_keys(&whole));
-        // Generous: twice the work, and a machine that is not ours alone.
-        assert!(
-            whole_time < half_time * 6 + Duration::from_millis(500),
-            "{keys} keys: {half_time:?}, then {whole_time:?}"
-        );
-        println!("10^6 entries, {keys} keys, batch {batch}: {whole_time:?}");
     }
 }
 
@@ -982,9 +992,7 @@ fn the_search_behind_damage_takes_linear_time_whatever_the_bytes_claim() {
     };
     let (half, whole) = (hostile(8 << 20), hostile(16 << 20));
     time(&half);
-    let (half, whole) = (time(&half), time(&whole));
-    println!("search in 16 MiB of claims: {whole:?}");
-    assert!(whole < half * 6 + Duration::from_millis(500), "{half:?}, then {whole:?}");
+    linear("search in 16 MiB of claims", || (time(&half), time(&whole)));
 }
 
 // Keys and values at their limits.

@@ -43,6 +43,7 @@ fn child_main() {
         ("descriptor_limit", descriptor_limit),
         ("memory_limit", memory_limit),
         ("change_folder", change_folder),
+        ("without_standard_input", without_standard_input),
     ]);
 }
 
@@ -1883,6 +1884,55 @@ fn waiting_for_an_offset_that_nothing_has_is_no_damage() {
     let offset = db.append("k", 1i64).unwrap();
     db.wait_durable(offset).unwrap();
     assert!(matches!(db.wait_durable(u64::MAX), Err(SynaError::NoSuchOffset { .. })));
+}
+
+/// What an append of nothing returns is where the log ends, and was told to be returned by none.
+#[test]
+fn an_append_of_nothing_is_durable_when_all_before_it_is() {
+    for config in [DbConfig::default(), os(), buffered()] {
+        let (_folder, path) = temp();
+        let db = SynaDB::with_config(&path, config).unwrap();
+        type Nothing = fn(&SynaDB) -> u64;
+        let nothings: [Nothing; 2] = [
+            |db| db.append_batch("k", &[], &[0.0; 0][..]).unwrap(),
+            |db| db.batch().commit().unwrap(),
+        ];
+        for nothing in nothings {
+            let before = db.append("k", 1i64).unwrap();
+            let offset = nothing(&db);
+            assert!(offset > before);
+            db.wait_durable(offset).unwrap();
+            assert!(db.durable_offset() >= offset);
+            db.wait_durable(offset).unwrap();
+            let error = db.wait_durable(offset + 1).unwrap_err();
+            assert!(matches!(error, SynaError::NoSuchOffset { .. }), "{error}");
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "a standard stream is closed")]
+fn without_standard_input() {
+    // SAFETY: nothing reads from it any more.
+    assert_eq!(unsafe { libc::close(0) }, 0);
+    let path = PathBuf::from(var("TEST_PATH"));
+    let db = SynaDB::with_config(&path, os()).unwrap();
+    let reader = SynaDB::open_read_only(&path).unwrap();
+    for _ in 0..2 {
+        db.append("k", 1i64).unwrap();
+        assert!(fs::read_link("/proc/self/fd/0").is_err());
+        db.compact().unwrap();
+        reader.refresh().unwrap();
+    }
+    say("done");
+}
+
+/// The file was opened under the number of a stream that was closed, and what was printed there, by
+/// anybody, overwrote its beginning.
+#[test]
+fn a_file_never_takes_the_place_of_a_standard_stream() {
+    let (_folder, path) = temp();
+    let child = Child::spawn("without_standard_input", &[("TEST_PATH", text(&path))]);
+    assert_eq!(child.finish(), ["done"]);
 }
 
 /// A second open of the text led to the new target, and took the first one's count along: its

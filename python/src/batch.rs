@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::{RecordBatch, RecordBatchIterator};
-use pyo3::exceptions::{PyIndexError, PyKeyError};
+use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict, PySlice, PyString, PyTuple};
 
@@ -69,11 +69,13 @@ impl Batch {
         if let Ok(name) = index.cast::<PyString>() {
             let at = self.batch.schema().index_of(name.to_str()?).ok();
             let column = at.and_then(|at| self.column_at(at));
-            let absent = || PyKeyError::new_err(name.to_string());
+            let absent = || {
+                let names = self.column_names().join(", ");
+                PyKeyError::new_err(format!("there is no column {name:?}: there are {names}"))
+            };
             return Ok(Bound::new(py, column.ok_or_else(absent)?)?.into_any());
         }
         let row = sugar::place_of(index, self.batch.num_rows())?;
-        let row = row.ok_or_else(|| PyIndexError::new_err("there is no such row"))?;
         let cells = self.batch.columns().iter().map(|array| item_of(py, array, row));
         let cells = cells.collect::<PyResult<Vec<_>>>()?;
         Ok(PyTuple::new(py, cells)?.into_any())

@@ -7,7 +7,7 @@ use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef};
 use arrow_buffer::Buffer;
 use arrow_schema::{DataType, Field, FieldRef};
-use pyo3::exceptions::{PyBufferError, PyIndexError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyBufferError, PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyCapsule, PyFloat, PyInt, PyList, PySlice, PyString, PyTuple};
@@ -58,7 +58,11 @@ impl Nulls {
             return Err(wrong());
         }
         if asked.is_instance_of::<PyInt>() || matches!(numpy_kind(asked)?, Some('i' | 'u')) {
-            return asked.extract().map(Nulls::Int);
+            return asked.extract().map(Nulls::Int).map_err(|_| {
+                PyOverflowError::new_err(
+                    "nulls=: an int to put there must fit 64 bits with its sign",
+                )
+            });
         }
         if asked.is_instance_of::<PyFloat>() || matches!(numpy_kind(asked)?, Some('f')) {
             return asked.extract().map(Nulls::Float);
@@ -197,7 +201,9 @@ impl Column {
                 "values of several kinds have no NumPy type: ask for one by as_type='float', 'int', \
                  'text' or 'bytes', as in db.history(key, as_type='float', on_mismatch='null')",
             )),
-            other => Err(PyTypeError::new_err(format!("{other} has no NumPy type here"))),
+            other => Err(PyTypeError::new_err(format!(
+                "{other} has no NumPy type here: to_pylist() gives Python's objects"
+            ))),
         }
     }
 
@@ -324,11 +330,7 @@ impl Column {
             let (field, array) = (Arc::clone(&self.field), self.array.slice(start, len));
             return Ok(Bound::new(py, Column { field, array })?.into_any());
         }
-        let row = sugar::place_of(index, self.array.len())?;
-        row.map_or_else(
-            || Err(PyIndexError::new_err("there is no such row")),
-            |row| self.item(py, row),
-        )
+        self.item(py, sugar::place_of(index, self.array.len())?)
     }
 
     fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {

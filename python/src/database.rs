@@ -320,7 +320,10 @@ impl Database {
         let report = self.source.db.load().recovery_report();
         let fields = PyDict::new(py);
         fields.set_item("entries", report.entries)?;
+        fields.set_item("bytes_scanned", report.bytes_scanned)?;
+        fields.set_item("from_checkpoint", report.from_checkpoint)?;
         fields.set_item("bytes_cut", report.bytes_cut)?;
+        fields.set_item("bytes_rewritten", report.bytes_rewritten)?;
         fields.set_item("reason", report.reason)?;
         let torn = report.torn_copy.as_deref().map(Path::as_os_str);
         fields.set_item("torn_copy", torn)?;
@@ -863,6 +866,7 @@ fn stats_record<'py>(py: Python<'py>, stats: &synadb::Stats) -> PyResult<Bound<'
         ("file_bytes", stats.file_bytes),
         ("log_bytes", stats.log_bytes),
         ("live_bytes", stats.live_bytes),
+        ("replaced_bytes", stats.replaced_bytes),
         ("reclaimable_bytes", stats.reclaimable_bytes),
         ("tails", stats.tails),
         ("tail_points", stats.tail_points),

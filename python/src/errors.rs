@@ -45,6 +45,9 @@ fn try_raised(py: Python<'_>, error: SynaError) -> PyResult<PyErr> {
              in a forked child read by what db.reader() opens, or open the database for writing when \
              the parent has closed it"
             .to_owned(),
+        SynaError::ReadOnly => {
+            "this handle is for reading only: open the file in mode \"r+\" or \"a\" to write".to_owned()
+        }
         error => error.to_string(),
     };
     let cause = match error {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use pyo3::exceptions::{PyIndexError, PyOverflowError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyCapsule, PyDelta, PyDict, PyInt, PyList, PyRange, PySlice, PyTuple};
@@ -16,6 +16,7 @@ use crate::column::Column;
 use crate::database::Source;
 use crate::errors::Raise;
 use crate::time::{end_of, moment_of};
+use crate::value::numpy_kind;
 use crate::wait::long;
 use crate::{arrow, memory, sugar};
 
@@ -217,14 +218,22 @@ fn count_of(count: &Bound<'_, PyAny>) -> PyResult<u64> {
 
 /// The microseconds of an int or a timedelta; None for anything else.
 pub(crate) fn micros_of(length: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
-    if length.is_instance_of::<PyInt>() && !length.is_instance_of::<PyBool>() {
-        return length.extract().map(Some);
+    let too_long =
+        |_| PyOverflowError::new_err("a length of time must fit 64 bits as microseconds");
+    let is_int = length.is_instance_of::<PyInt>() && !length.is_instance_of::<PyBool>();
+    if is_int || matches!(numpy_kind(length)?, Some('i' | 'u')) {
+        return length.extract().map(Some).map_err(too_long);
     }
     if !length.is_instance_of::<PyDelta>() {
         return Ok(None);
     }
     let micros = length.py().import("datetime")?.getattr("timedelta")?.call1((0, 0, 1))?;
-    length.floor_div(micros)?.extract().map(Some)
+    let (count, rest): (Bound<'_, PyAny>, Bound<'_, PyAny>) = length.divmod(micros)?.extract()?;
+    // Of pandas' Timedelta, which has nanoseconds.
+    if rest.is_truthy()? {
+        return Err(PyValueError::new_err("a length of time is of whole microseconds"));
+    }
+    count.extract().map(Some).map_err(too_long)
 }
 
 /// The bytes up to which a read is done at once, with the interpreter.
@@ -359,9 +368,6 @@ impl History {
             return Ok(Bound::new(py, self.cut(cut))?.into_any());
         }
         let place = sugar::place_of(index, self.places(py)?)?;
-        let Some(place) = place else {
-            return Err(PyIndexError::new_err("there is no such row"));
-        };
         if self.asked.order == Order::Time {
             return Bound::new(py, self.read(py)?)?.into_any().get_item(place);
         }

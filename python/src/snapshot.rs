@@ -177,7 +177,7 @@ impl Snapshot {
     ) -> PyResult<History> {
         let key = key_of(key)?;
         let history = self.ask(py, |snapshot| snapshot.history(key))?;
-        let len = || history.len().raise();
+        let len = || py.detach(|| history.len()).raise();
         let asked = Asked::of(start, end, rows, as_type, on_mismatch, order, len)?;
         Ok(History::new(self.view.source.clone(), history, asked))
     }

@@ -1,7 +1,7 @@
 //! What is nicer in Python: parts of the package that are written there, and the manners of its own
 //! sequences and arrays.
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt, PySlice, PyTuple};
@@ -36,7 +36,7 @@ pub(crate) fn places_of(slice: &Bound<'_, PySlice>, len: usize) -> PyResult<(usi
 }
 
 /// The place that an index, negative ones counted from the end, names among `len` items.
-pub(crate) fn place_of(index: &Bound<'_, PyAny>, len: usize) -> PyResult<Option<usize>> {
+pub(crate) fn place_of(index: &Bound<'_, PyAny>, len: usize) -> PyResult<usize> {
     let py = index.py();
     let index = match index.cast::<PyInt>() {
         Ok(index) => index.clone().into_any(),
@@ -45,12 +45,13 @@ pub(crate) fn place_of(index: &Bound<'_, PyAny>, len: usize) -> PyResult<Option<
             Err(_) => return Err(PyTypeError::new_err("rows are ints or slices")),
         },
     };
+    let none = || PyIndexError::new_err(format!("there is no row {index}: there are {len}"));
     // What does not fit names no place either.
-    let Ok(index) = index.extract::<i64>() else { return Ok(None) };
-    let len = i64::try_from(len).unwrap_or(i64::MAX);
-    let place = if index < 0 { index.checked_add(len) } else { Some(index) };
-    let place = place.filter(|place| (0..len).contains(place));
-    Ok(place.and_then(|place| usize::try_from(place).ok()))
+    let at = index.extract::<i64>().map_err(|_| none())?;
+    let count = i64::try_from(len).unwrap_or(i64::MAX);
+    let place = if at < 0 { at.checked_add(count) } else { Some(at) };
+    let place = place.filter(|place| (0..count).contains(place));
+    place.and_then(|place| usize::try_from(place).ok()).ok_or_else(none)
 }
 
 /// An array in the type and the independence that a consumer of `__array__` asks for.

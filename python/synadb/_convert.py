@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import Batch, History
+    from . import Batch, Column, History
 
 
 def to_polars(data: Any) -> Any:
@@ -36,10 +36,30 @@ def to_torch(history: History, copy: bool) -> Any:
 def batch_to_numpy(batch: Batch) -> Any:
     numpy = import_module("numpy")
     names = [name for name in batch.column_names if name not in ("key", "timestamp")]
-    columns = [batch[name].to_numpy() for name in names]
-    if not columns:
+    if not names:
         return numpy.empty((len(batch), 0))
-    return numpy.stack([column.astype("f8", copy=False) for column in columns], axis=1)
+    return numpy.stack([_floats(batch[name]) for name in names], axis=1)
+
+
+def _floats(column: Column) -> Any:
+    """The numbers of a column as float64, nulls as NaN, if each of them is one."""
+    name = column.name
+    if column.type == "Float64":
+        return column.to_numpy()
+    if column.type == "Int64":
+        try:
+            return column.to_numpy(nulls="nan")
+        except ValueError:
+            pass
+    elif not column.type.startswith("Decimal128"):  # sums of ints beyond 64 bits
+        raise TypeError(
+            f"column {name!r} holds {column.type}, not numbers: take the columns one by one, as in "
+            f"batch[{name!r}].to_numpy()"
+        )
+    raise ValueError(
+        f"column {name!r} holds an integer beyond 2**53, which is no exact float64: take the columns one by "
+        f"one, as in batch[{name!r}].to_pylist()"
+    )
 
 
 def rows_of(batch: Batch) -> Iterator[tuple[Any, ...]]:

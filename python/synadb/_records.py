@@ -1,4 +1,4 @@
-"""What calls report, as plain named tuples."""
+"""What calls report, as plain records."""
 
 from __future__ import annotations
 
@@ -128,52 +128,74 @@ class SalvageReport(NamedTuple):
 class RecoveryReport(NamedTuple):
     """What opening found, and what it cut off the end."""
 
+    #: Entries that were read to rebuild the index, and their bytes.
     entries: int
+    bytes_scanned: int
+    #: Whether that began at a checkpoint rather than at the start of the log.
+    from_checkpoint: bool
+    #: Bytes cut off the end, why, and where whole commits among them were copied to.
     bytes_cut: int
     reason: str | None
     torn_copy: str | None
+    #: Bytes written again because an earlier sync of them had failed.
+    bytes_rewritten: int
 
 
 class Written(NamedTuple):
-    """What a write has done; `offset` is that of the last commit's first entry."""
+    """What a write has done."""
 
     points: int
     rows: int
     commits: int
+    #: Of the last commit's first entry; where the log ends, if nothing was written.
     offset: int
 
 
 class DatabaseStats(NamedTuple):
     """Figures about a database. Sizes in bytes."""
 
+    #: Live keys, and live points.
     keys: int
     rows: int
+    #: Length of the file, preallocated space included, and of the log in it.
     file_bytes: int
     log_bytes: int
+    #: About what live points take, once.
     live_bytes: int
+    #: About what points take that are stored twice or were deleted.
+    replaced_bytes: int
     #: About what a rewrite that keeps all live points would free.
     reclaimable_bytes: int
+    #: Keys with points that are in no chunk yet, these points, and the memory they take.
     tails: int
     tail_points: int
     tail_bytes: int
+    #: Chunks that hold live points.
     chunks: int
+    #: Everything below is durable.
     durable_offset: int
+    #: Syncs of the log, and incomplete writes that were cut back, since it was opened.
     syncs: int
     cuts: int
     #: How often the file was rewritten, from 1.
     generation: int
+    #: How often by `auto_optimize`, since it was opened.
     auto_optimizes: int
+    #: Decoded columns that the cache holds, and how often a read found its column there, or did not.
     column_cache_bytes: int
     column_cache_hits: int
     column_cache_misses: int
+    #: Buffers that the cache and arrays hold, and those that wait to be used again.
     buffer_pool_used_bytes: int
     buffer_pool_idle_bytes: int
+    #: Bytes of columns that left as parts of the file, from the cache, decoded, or copied.
     mapped_bytes: int
     cached_bytes: int
     decoded_bytes: int
     copied_bytes: int
     #: "disk", "memory" or the name of a network file system.
     medium: str
+    #: Why the last rewrite by `auto_optimize` failed, if it did.
     auto_optimize_error: str | None
     #: By the name of the encoding: bytes in the file, and after decoding.
     encodings: dict[str, tuple[int, int]]

@@ -87,8 +87,8 @@ class SynaDB:
         "r" reads, beside any writer.
 
         `durability`: with "full" an append returns when it survives power loss, with "os" when it survives
-        the end of the process, with "buffered" when this process sees it (a buffer of `buffer_size_bytes` is
-        written out at the latest after `buffer_interval_ms`).
+        the end of the process, with "buffered" when this process sees it (a buffer of `buffer_size_bytes`, 4 KiB
+        to 16 MiB, is written out at the latest after `buffer_interval_ms`).
 
         `enable_delta` and `enable_compression` allow encodings; with both off, columns lie in the file as
         Arrow wants them and are read without a copy. `column_cache_bytes` keep decoded columns for the next
@@ -161,7 +161,8 @@ class SynaDB:
 
         Values and timestamps are NumPy arrays, any Arrow array, `array.array`, `memoryview`, or iterables.
         NumPy's and Arrow's 64-bit numbers are read where they lie; nobody may change them meanwhile. Without
-        timestamps all get the present time. From 32 points on they are stored as columns. A Series of pandas 3
+        timestamps all get the present time. Where there are none, the offset is where the log ends. From 32
+        points on they are stored as columns. A Series of pandas 3
         says of its NaNs that they are null; `to_numpy()` of it keeps them.
 
         Raises LengthMismatchError, InvalidDataError for an item of an Arrow array that cannot be stored,
@@ -175,7 +176,10 @@ class SynaDB:
         *,
         floor: bool = False,
     ) -> int:
-        """Appends one sample of many keys as one commit; returns the offset of its first entry."""
+        """Appends one sample of many keys as one commit; returns the offset of its first entry.
+
+        All with one timestamp. Raises as `append`; nothing is appended then.
+        """
 
     def batch(self) -> WriteBatch:
         """Begins an atomic batch over any keys: `with db.batch() as batch: ...`."""
@@ -223,15 +227,20 @@ class SynaDB:
         """Always a TypeError: `append` adds to a history, nothing is replaced."""
 
     @overload
-    def get(self, key: str, default: None = None) -> Stored: ...
+    def get(self, key: str, default: None = None) -> Stored:
+        """The value that was appended last, None for a null; `default` if there is no such key."""
+
     @overload
     def get(self, key: str, default: _Default) -> Stored | _Default: ...
     @overload
-    def get_at(self, key: str, when: Stamp, default: None = None) -> Stored: ...
+    def get_at(self, key: str, when: Stamp, default: None = None) -> Stored:
+        """The value as of a time: of the point with the greatest timestamp that is not after it, of several the
+        one appended last. `default` if there is none."""
+
     @overload
     def get_at(self, key: str, when: Stamp, default: _Default) -> Stored | _Default: ...
     def get_point(self, key: str) -> tuple[datetime, Stored] | None:
-        """The latest point of a key as (datetime, value), or None."""
+        """The point that was appended last as (datetime, value), or None."""
 
     def latest(self, pattern: str = "*") -> Batch:
         """The latest point of every live key that matches: `key`, `timestamp`, `value`, all of one commit."""
@@ -256,7 +265,10 @@ class SynaDB:
         """
 
     def types(self, key: str) -> list[str]:
-        """The kinds in the history of a key: "null", "float", "int", "text", "bytes"."""
+        """The kinds in the history of a key: "null", "float", "int", "text", "bytes".
+
+        KeyNotFoundError if there is none.
+        """
 
     def __getitem__(self, key: str, /) -> History:
         """The history of a key; KeyNotFoundError if there is none."""
@@ -273,6 +285,9 @@ class SynaDB:
         order: Order = "append",
     ) -> History:
         """The history of a key: of times in `[start, end)`, of these rows, in this type and order.
+
+        `rows` are counted in the whole history, from its end where they are negative. `order` is "append", or
+        "time", in which points of one moment keep the order of their appends.
 
         Values of several kinds leave as a struct `{kind, float, int, text, bytes}` unless `as_type` asks for
         one; values that do not fit it raise, become null or are skipped by `on_mismatch`. Raises
@@ -291,7 +306,13 @@ class SynaDB:
         on_mismatch: OnMismatch = "raise",
         order: Order = "append",
     ) -> Scan:
-        """The histories of all keys that match, as one Arrow stream of key, timestamp, value."""
+        """The histories of all keys that match, as one Arrow stream of key, timestamp, value.
+
+        `columns` are those that are wanted; they come in that order, however they are named. `batch_size` is
+        how many rows a batch of the stream has at most; otherwise about a million. The rest is as in `history`,
+        and one type is found for the values of all keys. A pattern that matches none is a stream without rows.
+        Raises InvalidPatternError, and InvalidOptionError for a `batch_size` of 0 when it is read.
+        """
 
     def frame(
         self,
@@ -330,7 +351,7 @@ class SynaDB:
     ) -> Follower:
         """Follows keys (a pattern, or keys one by one): the commits that change them, in order.
 
-        From now on, or from `start`: "beginning", or a cursor. Iteration ends when no commit came for
+        From now on, or from `start`: "now", "beginning", or a cursor. Iteration ends when no commit came for
         `timeout` seconds; by default it goes on for ever. Raises CursorLostError.
         """
 
@@ -341,22 +362,29 @@ class SynaDB:
         """Makes everything appended so far durable."""
 
     def wait_durable(self, offset: int) -> None:
-        """Returns when the entry at an offset, as an append returned it, is durable."""
+        """Returns when the entry at an offset, as an append returned it, is durable, and all before it.
+
+        Raises NoSuchOffsetError if none has returned it.
+        """
 
     def checkpoint(self) -> None:
         """Writes an image of the index, so that the next opening is faster. Done by itself at close."""
 
     def refresh(self) -> bool:
-        """Moves a read-only handle to the newest commit, over rewrites, too; true if it moved."""
+        """Moves a read-only handle to the newest commit, over rewrites, too; true if it moved.
+
+        A writer sees its own commits at once, so that there it is never true.
+        """
 
     def trim(self) -> int:
-        """Returns cached memory that nobody holds to the system; how many bytes of buffers that was."""
+        """Returns cached memory that nobody holds to the system; how many bytes the buffer pool had of it."""
 
     def compact(self, *, progress: Progress = None) -> RewriteReport:
         """Rewrites the file with only the latest point of each live key.
 
         Appends and reads go on meanwhile; a crash leaves the old file or the new one. Ctrl-C, and what
-        `progress` raises, leave the file as it is. Raises BusyError, CorruptError, IoError.
+        `progress` raises, leave the file as it is, unless the rewrite was done by then: `progress` hears of the
+        end, too. Raises BusyError, CorruptError, IoError.
         """
 
     def optimize(self, *, cold: bool = False, progress: Progress = None) -> RewriteReport:
@@ -375,7 +403,10 @@ class SynaDB:
         """Reads the whole file and checks every checksum. Raises CorruptError with the first damage."""
 
     def backup(self, to: str | bytes | PathLike[str] | PathLike[bytes]) -> None:
-        """Copies everything up to the newest commit to a new file, while a writer goes on."""
+        """Copies everything up to the newest commit to a new file, while a writer goes on.
+
+        Raises IoError (ExistingFileError is a FileExistsError).
+        """
 
     def stats(self) -> DatabaseStats:
         """Figures about the database."""
@@ -397,11 +428,15 @@ class Snapshot:
         """Where the log ended at this commit."""
 
     @overload
-    def get(self, key: str, default: None = None) -> Stored: ...
+    def get(self, key: str, default: None = None) -> Stored:
+        """The latest value of a key, as `SynaDB.get`."""
+
     @overload
     def get(self, key: str, default: _Default) -> Stored | _Default: ...
     @overload
-    def get_at(self, key: str, when: Stamp, default: None = None) -> Stored: ...
+    def get_at(self, key: str, when: Stamp, default: None = None) -> Stored:
+        """The value of a key as of a time, as `SynaDB.get_at`."""
+
     @overload
     def get_at(self, key: str, when: Stamp, default: _Default) -> Stored | _Default: ...
     def latest(self, pattern: str = "*") -> Batch:
@@ -560,7 +595,8 @@ class History:
     it, any number of times. Columns that lie raw in the file, or that an earlier read left in the cache, leave
     without a copy; `explain()` says which.
 
-    `h[i]` is a point as (datetime, value), `h[a:b]` a history of these rows, `h[t0:t1]` one of these times.
+    `h[i]` is a point as (datetime, value), `h[a:b]` a history of these rows, `h[t0:t1]` one of these times. With
+    `order="time"` there are no rows to cut, and one point is found by reading all.
     """
 
     @property
@@ -579,7 +615,10 @@ class History:
     @overload
     def __getitem__(self, index: slice, /) -> History: ...
     def __iter__(self) -> Iterator[tuple[datetime, Stored]]:
-        """The points as (datetime, value)."""
+        """The points as (datetime, value); all are read first.
+
+        OverflowError where a datetime does not reach (years 1 to 9999), as from `h[i]`.
+        """
 
     def last(self, count: int) -> History:
         """The last `count` points in append order."""
@@ -593,7 +632,7 @@ class History:
         """The last point, or None."""
 
     def refresh(self) -> History:
-        """The same question to the newest commit."""
+        """The same question to the newest commit. Rows stay those that they were: of `h.last(5)` the same five."""
 
     def read(self) -> Batch:
         """All points in one piece."""
@@ -633,9 +672,10 @@ class History:
 
     def _owned_floats(self) -> Any: ...
     def to_torch(self, *, copy: bool = True) -> Any:
-        """The values as a `torch.Tensor` of float64 that owns its memory and may be written.
+        """The values as a `torch.Tensor` of float64 that owns its memory and may be written, nulls as NaN.
 
-        With `copy=False` by DLPack, without a copy where the PyTorch there is knows DLPack 1.0.
+        TypeMismatchError for other kinds and for ints beyond 2**53. With `copy=False` by DLPack, without a copy
+        where the PyTorch there is knows DLPack 1.0: then ints stay ints, and nulls are a BufferError.
         """
 
     def to_polars(self) -> Any:
@@ -663,11 +703,17 @@ class History:
         """One row for each bucket of time that holds a point (with `empty` also for the others).
 
         Columns: `timestamp`, the start of the bucket, and one for each aggregate; default the mean. Buckets
-        are `[k * every, (k + 1) * every)`, counted from 1970-01-01 UTC.
+        are `[k * every, (k + 1) * every)`, counted from 1970-01-01 UTC. Counts are Int64, the mean is Float64,
+        the others are Int64 where all numbers are ints (Decimal128 for a sum that does not fit), Float64
+        otherwise, and null where a bucket has no number. Raises InvalidOptionError, TooLargeError.
         """
 
     def downsample(self, count: int, *, method: Literal["minmax", "lttb"] = "minmax") -> Batch:
-        """At most `count` of the points, those which a plot of all of them would show."""
+        """At most `count` (3 or more) of the points, those which a plot of all of them would show, by time.
+
+        Only numbers count. Columns: `timestamp`, and `value`, Int64 where all numbers are ints. Raises
+        TypeMismatchError where there are texts or bytes and no number, InvalidOptionError for less than 3.
+        """
 
     def explain(self) -> Explain:
         """What reading would cost now: mapped, cached, decoded or copied, and why."""
@@ -762,7 +808,10 @@ class Frame:
         """All rows in batches, in a capsule; anew each time."""
 
     def to_numpy(self) -> Any:
-        """A two-dimensional array of float64: a row each moment, a column each key, NaN where nothing is."""
+        """A two-dimensional array of float64: a row each moment, a column each key, NaN where nothing is.
+
+        TypeMismatchError for other kinds and for ints beyond 2**53, unless `on_mismatch` says what becomes of them.
+        """
 
     def to_polars(self) -> Any:
         """As a `polars.DataFrame`."""
@@ -819,7 +868,10 @@ class Batch:
         """The batch as a stream, in a capsule; anew each time."""
 
     def to_numpy(self) -> Any:
-        """A two-dimensional array of float64: a row each, the columns but `timestamp` and `key`."""
+        """A two-dimensional array of float64: a row each, the columns but `timestamp` and `key`, nulls as NaN.
+
+        TypeError for columns that are no numbers, ValueError for ints beyond 2**53.
+        """
 
     def to_polars(self) -> Any:
         """As a `polars.DataFrame`."""

@@ -22,7 +22,8 @@ AsType = Literal["natural", "struct", "float", "int", "text", "bytes", "union"]
 OnMismatch = Literal["raise", "null", "skip"]
 Order = Literal["append", "time"]
 
-#: A step in time: "15m", "1h", "1d" (units us, ms, s, m, h, d, w), a timedelta, or microseconds.
+#: A step in time: "15m", "1h", "1d" (units us, ms, s, m, h, d, w), a timedelta, or microseconds. One that is no
+#: whole number of microseconds is a ValueError.
 Every = Union[str, int, timedelta]
 
 Aggregate = Literal["count", "nulls", "nans", "min", "max", "sum", "mean", "first", "last"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import time
 from types import ModuleType
 
 import pytest
@@ -25,3 +26,14 @@ def needs(module: str) -> ModuleType:
 def count_of(thing: synadb.SynaDB | synadb.Snapshot | synadb.History) -> int:
     """Number of points of "k"; here, because workers that were spawned import it."""
     return len(thing) if isinstance(thing, synadb.History) else len(thing["k"])
+
+
+def optimized(db: synadb.SynaDB) -> synadb.RewriteReport:
+    """Rewrites once a cancelled rewrite has cleaned up, which takes as long as the machine likes."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return db.optimize()
+        except synadb.BusyError:
+            assert time.monotonic() < deadline, "a cancelled rewrite does not end"
+            time.sleep(0.01)

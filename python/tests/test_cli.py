@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import textwrap
 import time
 from pathlib import Path
 
@@ -60,3 +61,29 @@ def test_a_background_job_goes_on_after_ctrl_c(path):
             child.wait(0.5)
         child.terminate()
         assert child.wait(10) == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("closed", ["<&- >&-", "<&- >&- 2>&-", "2>&-", ">&- 2>&-"])
+def test_what_is_printed_without_standard_streams_is_not_written_into_the_database(path, closed):
+    """The database was opened under the number of a closed stream: `committed 5000` overwrote its beginning."""
+    data = Path(__file__).parents[2] / "examples/data/nyc-weather-2013.csv"
+    command = f"'{SYNA}' import '{path}' '{data}' --time time --key station --print-commits {closed}"
+    subprocess.run(["sh", "-c", command], check=True, capture_output=True, timeout=120)
+    with synadb.open(path, mode="r") as db:
+        assert len(db["JFK/temp"]) == 8706 and db.verify().keys == 27
+    script = """
+        import os, sys, synadb
+        for stream in range(3):
+            os.close(stream)
+        with synadb.open(sys.argv[1], mode="r+") as db:
+            for write in (db.append, lambda *_: db.optimize()):
+                write("new", 1)
+                for stream in range(3):
+                    try:
+                        os.write(stream, b"a message of another library")
+                    except OSError:
+                        pass
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(path)], timeout=60)
+    with synadb.open(path, mode="r") as db:
+        assert db.get("new") == 1 and len(db["JFK/temp"]) == 8706 and db.verify().keys == 28

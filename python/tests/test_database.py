@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 import synadb
+from support import optimized
 
 UTC = timezone.utc
 
@@ -551,12 +552,7 @@ def test_what_a_progress_callback_raises_ends_the_rewrite(path):
 
         with pytest.raises(Enough):
             db.optimize(progress=progress)
-        for _ in range(100):  # it may take a moment to clean up
-            try:
-                assert db.optimize().points == before.rows
-                break
-            except synadb.BusyError:
-                continue
+        assert optimized(db).points == before.rows
         assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
@@ -692,3 +688,69 @@ def test_a_database_in_memory_has_the_options_that_were_asked_for():
         assert db.stats().encodings and "raw" not in db.stats().encodings
     with pytest.raises(synadb.InvalidOptionError):
         synadb.open(":memory:", durability="buffered", buffer_size_bytes=0)
+
+
+def test_an_offset_of_nothing_can_be_waited_for(path, durability):
+    """`wait_durable` said that no append has returned what an append without points had returned."""
+    with synadb.open(path, durability=durability) as db:
+        for nothing in (
+            lambda: db.append_batch("k", []),
+            lambda: db.append_row({}),
+            lambda: db.batch().commit(),
+            lambda: db.write(pa.table({"key": [], "timestamp": [], "value": []})).offset,
+        ):
+            before = db.append("k", 1)
+            offset = nothing()
+            assert offset > before
+            db.wait_durable(offset)
+            assert db.durable_offset >= offset
+            db.wait_durable(offset)
+            with pytest.raises(synadb.NoSuchOffsetError):
+                db.wait_durable(offset + 1)
+
+
+def test_what_progress_raises_at_the_end_leaves_a_whole_file(path):
+    """A rewrite of few points is done before anybody is told of it."""
+    with synadb.open(path, durability="os") as db:
+        db.append_batch("k", np.arange(100.0), np.arange(100))
+
+        def progress(done: int, total: int) -> None:
+            raise InterruptedError
+
+        with pytest.raises(InterruptedError):
+            db.optimize(progress=progress)
+        assert db["k"].to_numpy().tolist() == list(range(100)) and db.verify().points >= 100
+
+
+def test_stats_and_reports_tell_what_the_command_does(path):
+    with synadb.open(path, durability="os") as db:
+        for i in range(5000):
+            db.append("k", float(i), i)
+        db.checkpoint()
+        stats = db.stats()
+        assert stats.replaced_bytes > 0 and stats.reclaimable_bytes >= stats.replaced_bytes
+    with synadb.open(path) as db:
+        report = db.recovery
+        assert report.from_checkpoint and report.bytes_rewritten == 0 and report.bytes_scanned >= 0
+
+
+def test_the_bar_of_progress_is_drawn_on_terminals_alone(monkeypatch):
+    import io
+    import sys
+
+    from synadb._progress import bar
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    for stream, drawn in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr(sys, "stderr", stream)
+        tell = bar()
+        for done in (0, 50, 100):
+            tell(done, 100)
+        tell(0, 0)  # of nothing all is done
+        half = f"\r[{'#' * 20}{'.' * 20}]  50%"
+        full = f"\r[{'#' * 40}] 100%\n"
+        assert (half in stream.getvalue()) is drawn and stream.getvalue().count(full) == 2 * drawn
+        assert drawn or stream.getvalue() == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import pickle
 
@@ -75,6 +76,10 @@ def test_variant(variant):
     cls, builtin, facts = EXPECTED[variant]
     assert type(error) is cls and isinstance(error, (synadb.SynaError, builtin))
     assert isinstance(error, builtin) and isinstance(error, synadb.SynaError)
+    # And nothing else that somebody may catch by mistake.
+    others = (OSError, ValueError, TypeError, LookupError, MemoryError)
+    assert {other for other in others if isinstance(error, other)} <= {*builtin.__mro__, *cls.__mro__}
+    assert builtin is not Exception or not isinstance(error, others)
     for name, value in facts.items():
         assert getattr(error, name) == value, name
     text = str(error)
@@ -85,6 +90,24 @@ def test_variant(variant):
 
 def test_the_forked_error_names_the_way_out():
     assert "db.reader()" in str(ERRORS["ForkedHandle"])
+
+
+def test_numbers_of_the_system_have_their_exceptions():
+    for number, expected in {
+        errno.ENOENT: synadb.MissingFileError,
+        errno.EEXIST: synadb.ExistingFileError,
+        errno.EISDIR: synadb.FolderError,
+        errno.EACCES: synadb.AccessError,
+        errno.EPERM: synadb.AccessError,
+        errno.ENOSPC: synadb.IoError,
+    }.items():
+        error = synadb._errors._made(synadb.IoError, "as it is", {"errno": number, "filename": "a"})
+        assert type(error) is expected and isinstance(error, type(OSError(number, "")))
+        assert (error.errno, error.filename, error.strerror, str(error)) == (number, "a", "as it is", "as it is")
+
+
+def test_the_read_only_error_names_the_way_out():
+    assert 'mode "r+"' in str(ERRORS["ReadOnly"])
 
 
 def test_a_stopped_write_has_its_reason():

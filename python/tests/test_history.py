@@ -60,6 +60,7 @@ def test_rows_and_slices(filled):
             call(1.5)
     assert h[10:10].first_row is None and h[10:10].last_row is None
     assert h[5:9].first_row[1] == values[5] and h[5:9].last_row[1] == values[8]
+    assert [value for _, value in h] == values.tolist() and h.to_pylist()[-1] == h.last_row
     assert [value for _, value in h[3:6]] == values[3:6].tolist() == [v for _, v in h[3:6].to_pylist()]
 
 
@@ -261,6 +262,7 @@ def test_stats(filled):
     assert (stats.start, stats.end) == (at(0), at(int(stamps[-1])))
     db.append_batch("i", [2**62, 2**62, 2**62], [0, 1, 2])
     assert db["i"].stats().sum == 3 * 2**62
+    assert stats == db["k"].stats() != db["k"][1:].stats() and stats != 5
     empty = db["k"][5:5].stats()
     assert (empty.count, empty.min, empty.start) == (0, None, None)
 
@@ -299,9 +301,13 @@ def test_downsample(filled):
 
 
 def test_html(filled):
-    db, *_ = filled
+    db, numbers, _ = filled
     html = db["k"]._repr_html_()
     assert "30,000" in html and "<svg" in html and "Float64" in html
+    assert "nulls" not in html and f"mean {numbers.mean():g}" in html
+    assert f"{numbers.min():g} to {numbers.max():g}" in html and "1970-01-01T00:00:00Z" in html
+    db.append_batch("nulls", [1.5, None, None], [1, 2, 3])
+    assert "<th>nulls</th><td>2</td>" in db["nulls"]._repr_html_()
     db.append("<b>", "<i>")
     html = db["<b>"]._repr_html_()
     assert "&lt;b&gt;" in html and "<svg" not in html and "<b>&lt;" in html
@@ -320,6 +326,9 @@ def test_plot(filled):
     ax = db["k"].plot(points=500)
     [line] = ax.get_lines()
     assert 250 <= len(line.get_ydata()) <= 500 and max(line.get_ydata()) == values.max()
+    # Several in one picture.
+    assert db["k"].plot(ax=ax) is ax and len(ax.get_lines()) == 2
+    assert [line.get_label() for line in ax.get_lines()] == ["k", "k"] and ax.get_ylabel() == "k"
     # Counters of nanoseconds are above 2**53, and were refused.
     db.append_batch("ns", [2**60, None, 2**60 + 1], [1, 2, 3])
     [line] = db["ns"].plot().get_lines()
@@ -487,3 +496,63 @@ def test_a_pickled_frame_is_the_same_frame(path):
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             for frame, there in zip(frames, pool.map(synadb.Frame.to_pyarrow, frames), strict=True):
                 assert there.equals(frame.to_pyarrow()) and frame.keys == pickle.loads(pickle.dumps(frame)).keys
+
+
+def test_tables_of_floats_are_exact_or_refused(db):
+    """Ints beyond 2**53 were rounded; nulls among ints were refused by naming an option that is not there."""
+    db.append_batch("i", [1, None, 3], [1, 2, 3])
+    db.append_batch("big", [2**53 + 1], [1])
+    db.append_batch("huge", [2**62, 2**62], [1, 1])
+    db.append_batch("t", ["1.5"], [1])
+    np.testing.assert_array_equal(db["i"].read().to_numpy(), [[1], [np.nan], [3]])
+    np.testing.assert_array_equal(db.latest("i").to_numpy(), [[3]])
+    table = db.frame(["i", "huge"]).read().to_pydict()
+    assert table["i"] == [1, None, 3]
+    np.testing.assert_array_equal(db.frame(["i"], fill=7).read().to_numpy(), [[1], [7], [3]])
+    for batch in (db["big"].read(), db.latest("big"), db["huge"].resample("1s", "sum")):
+        with pytest.raises(ValueError, match="beyond 2\\*\\*53"):
+            batch.to_numpy()
+    for batch in (db["t"].read(), db.history("i", as_type="struct").read()):
+        with pytest.raises(TypeError, match="'value'"):
+            batch.to_numpy()
+    with pytest.raises(TypeError, match="to_pylist"):
+        db["huge"].resample("1s", "sum")["sum"].to_numpy()
+    assert db["huge"].resample("1s", "sum")["sum"].to_pylist() == [2**63]
+
+
+def test_lengths_of_time_are_whole_microseconds(db):
+    """What pandas' Timedelta has below one was dropped; NumPy's ints were no ints."""
+    import pandas as pd
+
+    db.append_batch("k", [1.0, 2.0, 3.0], [0, 3, 6])
+    for wrong in (pd.Timedelta(1500, unit="ns"), pd.Timedelta(-1, unit="ns")):
+        for call in (lambda w: db["k"].resample(w), lambda w: db.frame(["k"], every=w)):
+            with pytest.raises(ValueError, match="whole microseconds"):
+                call(wrong)
+        with pytest.raises(ValueError, match="whole microseconds"):
+            db.frame(["k"], tolerance=wrong)
+    for every in (3, np.int64(3), pd.Timedelta(3, unit="us"), timedelta(microseconds=3), "3us"):
+        assert len(db["k"].resample(every)) == len(db.frame(["k"], every=every, tolerance=every).read()) == 3
+    for wrong in (2**63, timedelta.max):
+        with pytest.raises(OverflowError, match="microseconds"):
+            db["k"].resample(wrong)
+    for wrong in (True, 1.5, np.float64(3)):
+        with pytest.raises(TypeError, match="a step in time"):
+            db["k"].resample(wrong)
+
+
+def test_a_column_that_is_not_there_is_named(db):
+    db.append_batch("k", [1, None], [0, 1])
+    with pytest.raises(KeyError, match="no column 'mean': there are timestamp, value"):
+        db["k"].read()["mean"]
+    with pytest.raises(OverflowError, match="nulls="):
+        db["k"].to_numpy(nulls=2**63)
+
+
+def test_a_row_that_is_not_there_is_named(db):
+    db.append_batch("k", [1.0, 2.0], [0, 1])
+    for thing in (db["k"], db["k"].read(), db["k"].values):
+        for row in (2, -3, 2**70):
+            with pytest.raises(IndexError, match=f"no row {row}: there are 2"):
+                thing[row]
+        assert thing[np.int64(-2)] == thing[0]

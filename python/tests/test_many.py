@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from datetime import datetime, timedelta, timezone
 
@@ -59,6 +60,9 @@ PREDICATES = [
     pl.col("timestamp") >= STARTS,
     pl.col("timestamp") < STARTS,
     STARTS < pl.col("timestamp"),
+    # Python turns that around; these stay as they are.
+    *(op(pl.lit(STARTS), pl.col("timestamp")) for op in (operator.lt, operator.le, operator.gt, operator.ge)),
+    operator.eq(pl.lit(STARTS), pl.col("timestamp")),
     pl.col("timestamp") == STARTS,
     pl.col("timestamp").is_between(STARTS, STARTS + timedelta(seconds=5)),
     pl.col("timestamp").is_between(STARTS, STARTS + timedelta(seconds=5), closed="none"),
@@ -133,6 +137,10 @@ def test_what_is_pushed_down(weather, monkeypatch):
     read.clear()
     assert frame.filter(pl.col("timestamp").is_between(at(10), at(19))).collect().height == 40
     assert read == [(sorted(KEYS), 40)]
+    read.clear()
+    bounds = [pl.col("timestamp") > at(2), pl.col("timestamp") > at(489), pl.col("timestamp") < at(495)]
+    assert frame.filter(*bounds, pl.col("timestamp") < at(498)).collect().height == 20
+    assert read == [(sorted(KEYS), 28)], "a moment more at either end"
     read.clear()
     assert frame.filter(pl.col("key").is_in(["JFK/wind", "odd[*]?"])).collect().height == 1000
     assert read == [(["JFK/wind"], 500), (["odd[*]?"], 500)]
@@ -235,3 +243,14 @@ def test_dictionaries_become_lists_in_linear_time(any_db):
     assert any_db.latest("k*").to_pydict()["key"] == any_db.keys("k*")
     assert any_db["mixed"].values.to_pylist() == [1.5, "x"] * (count // 2)
     assert time.monotonic() - start < 10
+
+
+def test_what_fills_a_frame(db):
+    """NumPy's numbers were none, and True was."""
+    db.append_batch("a", [1.0, 2.0], [0, 1])
+    db.append_batch("b", [1.0], [1])
+    for fill in (7, 7.0, np.int64(7), np.uint8(7), np.float32(7), np.float64(7)):
+        assert db.frame(["a", "b"], fill=fill).to_numpy().tolist() == [[1, 7], [2, 1]]
+    for wrong in (True, np.bool_(True), "first", [7], 7j):
+        with pytest.raises(ValueError, match="fill="):
+            db.frame(["a", "b"], fill=wrong)

@@ -346,6 +346,13 @@ impl Core {
                     // It stood in a file that was rewritten since: the new one was synced whole.
                     return Ok(());
                 }
+                if offset == end {
+                    // What an append of nothing has returned: all that was appended before it.
+                    if self.durable.offset.load(Ordering::Acquire) < end {
+                        self.sync()?;
+                    }
+                    return Ok(());
+                }
                 // Nothing that was written stands there: there is nothing to wait for.
                 return Err(SynaError::NoSuchOffset { offset, end });
             }

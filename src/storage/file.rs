@@ -9,6 +9,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, IoSlice};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +28,17 @@ const LINKS_MAX: usize = 40;
 
 /// How many parts one vectored write takes (`IOV_MAX`).
 const PARTS_MAX: usize = 1024;
+
+/// The same file under a number that no standard stream has.
+///
+/// A program that is started with one of them closed, as daemons are, would get that number for the
+/// database, and whatever it, or a library in it, prints would overwrite the file.
+fn above_standard_streams(file: File) -> io::Result<File> {
+    if file.as_raw_fd() > libc::STDERR_FILENO {
+        return Ok(file);
+    }
+    Ok(rustix::io::fcntl_dupfd_cloexec(&file, libc::STDERR_FILENO + 1)?.into())
+}
 
 /// The file system.
 #[derive(Debug, Default, Clone, Copy)]
@@ -50,7 +62,7 @@ impl Storage for FileStorage {
                 options.custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW);
             }
         }
-        let file = options.open(path)?;
+        let file = above_standard_streams(options.open(path)?)?;
         require_regular(&file.metadata()?)?;
         Ok(Arc::new(OpenFile { file }))
     }
