@@ -130,6 +130,7 @@ impl Pinned {
             id,
             key: Arc::from(key),
             decode_raw: false,
+            recent: None,
         }
     }
 
