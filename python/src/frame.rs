@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyCapsule, PyDict, PyFloat, PyInt, PyString, PyTuple};
+use pyo3::types::{PyBool, PyCapsule, PyDict, PyFloat, PyInt, PyString, PyTuple};
 use synadb::{Align, AsType, Every, Fill, OnMismatch, parse_tolerance};
 
 use crate::batch::Batch;
@@ -16,6 +16,7 @@ use crate::history::{as_type_of, every_of, micros_of, on_mismatch_of, times};
 use crate::memory::Memory;
 use crate::snapshot::View;
 use crate::time::end_of;
+use crate::value::numpy_kind;
 use crate::wait::long;
 use crate::{arrow, sugar};
 
@@ -125,8 +126,18 @@ fn fill_of(fill: &Bound<'_, PyAny>) -> PyResult<Fill> {
     if fill.cast::<PyString>().is_ok_and(|fill| fill == "last") {
         return Ok(Fill::Last);
     }
-    if fill.is_instance_of::<PyFloat>() || fill.is_instance_of::<PyInt>() {
+    let kind = numpy_kind(fill)?;
+    if fill.is_instance_of::<PyFloat>() || kind == Some('f') {
         return fill.extract().map(Fill::Value);
+    }
+    let is_int = fill.is_instance_of::<PyInt>() && !fill.is_instance_of::<PyBool>();
+    if is_int || matches!(kind, Some('i' | 'u')) {
+        // It is handed on as a double. Python's own ints are compared with it by value, NumPy's are not.
+        let fill = fill.call_method0(intern!(fill.py(), "__index__"))?;
+        return match fill.extract::<f64>() {
+            Ok(double) if fill.eq(double)? => Ok(Fill::Value(double)),
+            _ => Err(PyValueError::new_err("fill= is an int that no double is equal to")),
+        };
     }
     Err(PyValueError::new_err("fill= is None, 'last', or a number"))
 }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import Batch, History
+    from . import Batch, Column, History
 
 
 def to_polars(data: Any) -> Any:
@@ -35,11 +36,23 @@ def to_torch(history: History, copy: bool) -> Any:
 
 def batch_to_numpy(batch: Batch) -> Any:
     numpy = import_module("numpy")
-    names = [name for name in batch.column_names if name not in ("key", "timestamp")]
-    columns = [batch[name].to_numpy() for name in names]
+    # By type, and not by name: a frame has a column of each key, whatever that is called.
+    columns = [batch[name] for name in batch.column_names]
+    columns = [c for c in columns if not c.type.startswith(("Timestamp", "Dictionary"))]
     if not columns:
         return numpy.empty((len(batch), 0))
-    return numpy.stack([column.astype("f8", copy=False) for column in columns], axis=1)
+    return numpy.stack([_doubles(column) for column in columns], axis=1)
+
+
+def _doubles(column: Column) -> Any:
+    """The nearest doubles, NaN for nulls."""
+    if column.type == "Float64":
+        return column.to_numpy()
+    if column.type == "Int64":
+        return column.to_numpy(nulls="mask").astype("f8").filled(math.nan)
+    if column.type.startswith("Decimal"):  # sums of ints beyond 64 bits
+        return [math.nan if item is None else float(item) for item in column.to_pylist()]
+    raise TypeError(f"column {column.name!r} of type {column.type} holds no numbers")
 
 
 def rows_of(batch: Batch) -> Iterator[tuple[Any, ...]]:
