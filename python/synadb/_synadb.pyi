@@ -792,7 +792,10 @@ class Batch:
         """The batch as a stream, in a capsule; anew each time."""
 
     def to_numpy(self) -> Any:
-        """A two-dimensional array of float64: a row each, the columns but `timestamp` and `key`."""
+        """A two-dimensional array of float64: a row each, the columns but timestamps and a scan's keys.
+
+        Ints become the nearest doubles, nulls NaN; TypeError for columns of texts, bytes or several kinds.
+        """
 
     def to_polars(self) -> Any:
         """As a `polars.DataFrame`."""
