@@ -1038,3 +1038,41 @@ fn cuts_follow_each_other() {
     assert_eq!(places.read().unwrap(), places.read().unwrap());
     assert_eq!(places.values().unwrap().as_ref(), places.read().unwrap().column(1).as_ref());
 }
+
+/// Statistics, buckets and plots asked for other rows than were read: places counted from the first
+/// point, and not from the first one that was not left out.
+#[test]
+fn questions_are_about_the_points_that_skip_leaves() {
+    let db = SynaDB::in_memory().unwrap();
+    let points: [(i64, Atom); 6] = [
+        (0, "x".into()),
+        (1, 1.5.into()),
+        (2, "x".into()),
+        (3, (1_i64 << 60).into()),
+        (4, 2.5.into()),
+        (5, "x".into()),
+    ];
+    for (timestamp, value) in points {
+        db.append_at(KEY, timestamp, value).unwrap();
+    }
+    let floats = db.history(KEY).unwrap().as_type(AsType::Float).on_mismatch(OnMismatch::Skip);
+    for (left, values) in [
+        (floats.clone(), &[1.5, 2.5][..]),
+        (floats.clone().last(1), &[2.5]),
+        (floats.clone().cut_places(0..1), &[1.5]),
+        (floats.cut_places(1..9).cut_times(3..), &[2.5]),
+    ] {
+        assert_eq!(left.floats().unwrap(), values);
+        let stats = left.stats().unwrap();
+        assert_eq!((stats.count, stats.texts), (values.len() as u64, 0));
+        assert_eq!(stats.sum, Some(Number::Float(values.iter().sum())));
+        let buckets = left.resample("1s".parse().unwrap(), &[Aggregate::Count]).unwrap();
+        assert_eq!(buckets.column(1).as_primitive::<Int64Type>().value(0), stats.count as i64);
+        let drawn = left.downsample(3, Downsample::MinMax).unwrap();
+        assert_eq!(&drawn.column(1).as_primitive::<Float64Type>().values()[..], values);
+    }
+    let texts = db.history(KEY).unwrap().as_type(AsType::Bytes).on_mismatch(OnMismatch::Skip);
+    let last = texts.last(2);
+    assert_eq!(last.stats().unwrap().timestamps, Some((2, 5)));
+    assert_eq!(last.downsample(3, Downsample::Lttb).unwrap().num_rows(), 0);
+}

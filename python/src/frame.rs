@@ -126,10 +126,18 @@ fn fill_of(fill: &Bound<'_, PyAny>) -> PyResult<Fill> {
     if fill.cast::<PyString>().is_ok_and(|fill| fill == "last") {
         return Ok(Fill::Last);
     }
-    let is_python = fill.is_instance_of::<PyFloat>() || fill.is_instance_of::<PyInt>();
-    let is_number = is_python || matches!(numpy_kind(fill)?, Some('f' | 'i' | 'u'));
-    if is_number && !fill.is_instance_of::<PyBool>() {
+    let kind = numpy_kind(fill)?;
+    if fill.is_instance_of::<PyFloat>() || kind == Some('f') {
         return fill.extract().map(Fill::Value);
+    }
+    let is_int = fill.is_instance_of::<PyInt>() && !fill.is_instance_of::<PyBool>();
+    if is_int || matches!(kind, Some('i' | 'u')) {
+        // It is handed on as a double. Python's own ints are compared with it by value, NumPy's are not.
+        let fill = fill.call_method0(intern!(fill.py(), "__index__"))?;
+        return match fill.extract::<f64>() {
+            Ok(double) if fill.eq(double)? => Ok(Fill::Value(double)),
+            _ => Err(PyValueError::new_err("fill= is an int that no double is equal to")),
+        };
     }
     Err(PyValueError::new_err("fill= is None, 'last', or a number"))
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -35,10 +36,12 @@ def to_torch(history: History, copy: bool) -> Any:
 
 def batch_to_numpy(batch: Batch) -> Any:
     numpy = import_module("numpy")
-    names = [name for name in batch.column_names if name not in ("key", "timestamp")]
-    if not names:
+    # By type, and not by name: a frame has a column of each key, whatever that is called.
+    columns = [batch[name] for name in batch.column_names]
+    columns = [c for c in columns if not c.type.startswith(("Timestamp", "Dictionary"))]
+    if not columns:
         return numpy.empty((len(batch), 0))
-    return numpy.stack([_floats(batch[name]) for name in names], axis=1)
+    return numpy.stack([_floats(column) for column in columns], axis=1)
 
 
 def _floats(column: Column) -> Any:
@@ -51,13 +54,17 @@ def _floats(column: Column) -> Any:
             return column.to_numpy(nulls="nan")
         except ValueError:
             pass
-    elif not column.type.startswith("Decimal128"):  # sums of ints beyond 64 bits
+    elif not column.type.startswith("Decimal"):  # sums of ints beyond 64 bits
         raise TypeError(
             f"column {name!r} holds {column.type}, not numbers: take the columns one by one, as in "
             f"batch[{name!r}].to_numpy()"
         )
+    items = column.to_pylist()
+    floats = [math.nan if item is None else float(item) for item in items]
+    if all(item is None or item == value for item, value in zip(items, floats)):
+        return floats
     raise ValueError(
-        f"column {name!r} holds an integer beyond 2**53, which is no exact float64: take the columns one by "
+        f"column {name!r} holds an integer that is no exact float64: take the columns one by "
         f"one, as in batch[{name!r}].to_pylist()"
     )
 

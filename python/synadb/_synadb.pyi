@@ -868,9 +868,9 @@ class Batch:
         """The batch as a stream, in a capsule; anew each time."""
 
     def to_numpy(self) -> Any:
-        """A two-dimensional array of float64: a row each, the columns but `timestamp` and `key`, nulls as NaN.
+        """A two-dimensional array of float64: a row each, the columns but timestamps and a scan's keys, nulls as NaN.
 
-        TypeError for columns that are no numbers, ValueError for ints beyond 2**53.
+        TypeError for columns of texts, bytes or several kinds, ValueError for ints that are no exact float64.
         """
 
     def to_polars(self) -> Any:

@@ -222,6 +222,29 @@ def test_frame(any_db):
         any_db.frame([b"temp"])
 
 
+def test_the_fill_of_a_frame_is_not_rounded(db):
+    db.append_batch("i", [1, None], [0, 1])
+    for fill in (-(2**63), 2**53, np.int64(7), np.float32(7), np.uint8(7), 7.0):
+        assert db.frame(["i"], fill=fill).read()["i"].to_pylist() == [1, int(fill)]
+    for fill in (2**53 + 1, np.int64(2**53 + 1), 2**63 - 1, 10**400, True, "last ", [1]):
+        with pytest.raises(ValueError, match="fill"):
+            db.frame(["i"], fill=fill)
+
+
+def test_batches_to_numpy(db):
+    """Ints with nulls and sums beyond 64 bits were errors, and the columns of keys named "key" left out."""
+    db.append_batch("key", [1, None], [0, 1])
+    db.append_batch("big", [2**62] * 4, [0, 0, 2, 2])
+    db.append_batch("text", ["1.5"], [0])
+    frame = db.frame(["key"])
+    np.testing.assert_array_equal(frame.read().to_numpy(), frame.to_numpy())
+    buckets = db["big"].resample(1, ["min", "sum"], empty=True)
+    np.testing.assert_array_equal(buckets.to_numpy(), [[2.0**62, 2.0**63], [np.nan] * 2, [2.0**62, 2.0**63]])
+    assert db.latest("key").to_numpy().shape == (1, 1)
+    with pytest.raises(TypeError, match="numbers"):
+        db["text"].read().to_numpy()
+
+
 def test_latest(any_db):
     any_db.append("a", 1, 5)
     any_db.append("b", 2.5, 6)

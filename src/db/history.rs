@@ -130,6 +130,7 @@ impl Pinned {
             id,
             key: Arc::from(key),
             decode_raw: false,
+            recent: None,
         }
     }
 
@@ -509,21 +510,24 @@ impl History {
 impl History {
     /// Counts, extremes, sum, mean, first and last of the points asked for, whole blocks from what
     /// their chunks say about them. [`as_type`](History::as_type) and
-    /// [`order`](History::order) do not matter here.
+    /// [`order`](History::order) do not matter here, but what [`OnMismatch::Skip`] leaves out is not
+    /// counted.
     ///
     /// # Errors
     ///
     /// As [`History::read`].
     pub fn stats(&self) -> Result<HistoryStats> {
         self.check()?;
-        if self.asked.is_all() && self.selected.get().is_none() {
+        if self.asked.is_all()
+            && self.asked.on_mismatch != OnMismatch::Skip
+            && self.selected.get().is_none()
+        {
             let KeyReader { log, key, .. } = &self.reader;
             if let Some(stats) = query::stats_of_all(log, key, &self.view()?)? {
                 return Ok(stats);
             }
         }
-        let selected = self.clone().as_type(AsType::Natural).on_mismatch(OnMismatch::Raise);
-        let selected = selected.selected()?;
+        let selected = self.selected()?;
         query::stats(&self.reader, &pieces(&selected.parts, &selected.rows))
     }
 
@@ -560,8 +564,7 @@ impl History {
             let (option, what) = ("aggregates", "each of them once");
             return Err(SynaError::InvalidOption { option, what });
         }
-        let selected = self.clone().as_type(AsType::Natural).on_mismatch(OnMismatch::Raise);
-        let selected = selected.selected()?;
+        let selected = self.selected()?;
         let pieces = pieces(&selected.parts, &selected.rows);
         query::resample(&self.reader, &pieces, every, aggregates, self.asked.empty_buckets)
     }
@@ -579,8 +582,7 @@ impl History {
     pub fn downsample(&self, count: usize, method: Downsample) -> Result<RecordBatch> {
         self.check()?;
         query::check_count(count)?;
-        let natural = self.clone().as_type(AsType::Natural).order(Order::Time);
-        let natural = natural.on_mismatch(OnMismatch::Raise);
+        let natural = self.same_points(AsType::Natural, OnMismatch::Raise)?;
         let batch = match natural.selected()?.values {
             ValueType::Float | ValueType::Int => natural.read()?,
             _ => natural.nearest_floats()?,
@@ -588,8 +590,18 @@ impl History {
         query::downsample(&batch, count, method)
     }
 
-    /// The points asked for, numbers as the nearest doubles, everything else as null. No row is left
-    /// out, because then [`last`](History::last) would mean other rows.
+    /// The same points by time in another form. Which they are is found by this history, whose
+    /// [`last`](History::last) and cuts count what [`OnMismatch::Skip`] has left.
+    fn same_points(&self, as_type: AsType, on_mismatch: OnMismatch) -> Result<History> {
+        let rows = self.selected()?.rows.clone();
+        let parts = self.pinned.parts(&self.reader, self.slot()?, None)?;
+        let values = ValueType::of(as_type, &self.reader.kinds(&parts, &self.live)?);
+        let same = self.clone().as_type(as_type).on_mismatch(on_mismatch).order(Order::Time);
+        let selected = OnceLock::from(Arc::new(Selected { parts, values, rows }));
+        Ok(History { selected, ..same })
+    }
+
+    /// The points asked for, numbers as the nearest doubles, everything else as null.
     fn nearest_floats(&self) -> Result<RecordBatch> {
         let kinds = self.reader.kinds(&self.selected()?.parts, &self.live)?;
         let [_, floats, ints, texts, _] = kinds.counts;
@@ -598,13 +610,12 @@ impl History {
             let found = if texts > 0 { AtomKind::Text } else { AtomKind::Bytes };
             return Err(SynaError::TypeMismatch { key, expected, found });
         }
-        let history = self.clone().on_mismatch(OnMismatch::Null);
-        let floats = history.clone().as_type(AsType::Float).read()?;
+        let floats = self.same_points(AsType::Float, OnMismatch::Null)?.read()?;
         if kinds.ints_are_floats {
             return Ok(floats);
         }
         // The same rows in the same order, with the integers that are no doubles.
-        let ints = history.as_type(AsType::Int).read()?;
+        let ints = self.same_points(AsType::Int, OnMismatch::Null)?.read()?;
         let ints = ints.column(1).as_primitive();
         let values = query::nearest_floats(floats.column(1).as_primitive(), ints)?;
         let timestamps = Arc::clone(floats.column(0));

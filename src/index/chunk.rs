@@ -144,7 +144,8 @@ impl LoadedChunk {
         }
     }
 
-    fn decode_block(&self, log: &LogFile, block: usize, out: &mut Points) -> Result<()> {
+    /// Appends the points of a block.
+    pub(crate) fn decode_block(&self, log: &LogFile, block: usize, out: &mut Points) -> Result<()> {
         let first_read = !self.is_whole(block);
         self.with_columns(log, |fetch| {
             reader::decode_block(&self.header, block, fetch, first_read, out)

@@ -1,5 +1,6 @@
 //! Columns of one chunk as arrays: mapped, cached, or decoded once.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -16,7 +17,9 @@ use crate::log::LogFile;
 use crate::storage::Mapping;
 
 use super::cache::{Column, RunKey};
+use super::contiguous::Piece;
 use super::mapped::{self, blob_array, blobs_hold};
+use super::recent::Recent;
 use super::schema::{UTC, ValueType};
 use super::{Materializer, each};
 
@@ -30,6 +33,8 @@ pub(crate) struct KeyReader {
     pub(crate) key: Arc<str>,
     /// For tests: raw columns are decoded like encoded ones instead of mapped.
     pub(crate) decode_raw: bool,
+    /// Blocks of which more may be wanted, see [`KeyReader::for_pieces`].
+    pub(crate) recent: Option<Arc<Recent>>,
 }
 
 /// How a column of some rows of a chunk is had.
@@ -119,6 +124,15 @@ pub(crate) fn blocks_of(chunk: &LoadedChunk, rows: &Range<u64>) -> (Range<usize>
 }
 
 impl KeyReader {
+    /// The reader for these pieces: where they are several, a block of which they want stretches
+    /// is decoded once and not for each of them.
+    pub(crate) fn for_pieces(&self, pieces: &[Piece<'_>]) -> Cow<'_, KeyReader> {
+        if pieces.len() < 2 || self.recent.is_some() {
+            return Cow::Borrowed(self);
+        }
+        Cow::Owned(KeyReader { recent: Some(Arc::default()), ..self.clone() })
+    }
+
     pub(crate) fn run_key(&self, column: Column) -> RunKey {
         RunKey { generation: self.generation, key: self.id, column }
     }
@@ -203,8 +217,18 @@ impl KeyReader {
         if let Some(array) = self.shared.cache.get(key, rows) {
             return Ok(array);
         }
-        let array = self.decode(chunk, column, role, blocks)?;
-        self.shared.cache.insert(key, first_row + block_rows.start, ArrayRef::clone(&array));
+        let of_blocks = first_row + block_rows.start..first_row + block_rows.end;
+        let is_part_of_one = blocks.len() == 1 && wanted != block_rows;
+        let decode = || {
+            let array = self.decode(chunk, column, role, blocks)?;
+            self.shared.cache.insert(key, of_blocks.start, ArrayRef::clone(&array));
+            Ok(array)
+        };
+        let array = match &self.recent {
+            // The cache may be too small to keep it.
+            Some(recent) if is_part_of_one => recent.array(column, &of_blocks, decode)?,
+            _ => decode()?,
+        };
         let offset = usize_of(wanted.start.saturating_sub(block_rows.start))?;
         Ok(array.slice(offset, usize_of(wanted.end - wanted.start)?))
     }
@@ -429,13 +453,26 @@ impl KeyReader {
             Place::Chunk(chunk) => {
                 let wanted = Self::in_chunk(part.first_row, rows);
                 let (blocks, _) = blocks_of(chunk, &wanted);
-                for block in chunk.header().blocks.get(blocks).unwrap_or_default() {
-                    let first = wanted.start.max(block.first_row.into());
-                    let end = wanted.end.min(u64::from(block.first_row) + u64::from(block.rows));
-                    let in_chunk = |row: u64| u32::try_from(row).unwrap_or(u32::MAX);
-                    let mut points = Points::new();
-                    chunk.decode(&self.log, in_chunk(first), in_chunk(end), &mut points)?;
-                    each(part.first_row + first, &points, 0..points.len())?;
+                for number in blocks {
+                    let Some(block) = chunk.header().blocks.get(number) else { continue };
+                    let block_first = u64::from(block.first_row);
+                    let of_block = block_first..block_first + u64::from(block.rows);
+                    let rows = wanted.start.max(of_block.start)..wanted.end.min(of_block.end);
+                    let decode = || {
+                        let mut points = Points::new();
+                        chunk.decode_block(&self.log, number, &mut points)?;
+                        Ok(Arc::new(points))
+                    };
+                    let points = match &self.recent {
+                        Some(recent) if rows != of_block => {
+                            let start = part.first_row + of_block.start;
+                            recent.points(&(start..start + u64::from(block.rows)), decode)?
+                        }
+                        _ => decode()?,
+                    };
+                    let start = usize_of(rows.start - of_block.start)?;
+                    let len = usize_of(rows.end - rows.start)?;
+                    each(part.first_row + rows.start, &points, start..start + len)?;
                 }
                 Ok(())
             }

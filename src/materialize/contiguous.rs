@@ -128,13 +128,14 @@ fn fill_numbers(
     let mut rest = out;
     let mut tasks = Vec::new();
     let mut at = 0;
-    for source in sources {
+    let readers: Vec<_> = sources.iter().map(|s| s.reader.for_pieces(s.pieces)).collect();
+    for (source, reader) in sources.iter().zip(&readers) {
         for piece in source.pieces {
             for rows in piece.steps() {
                 let len = byte_len(rows.end - rows.start, 8)?;
                 let (out, behind) = rest.split_at_mut_checked(len).ok_or(no_memory(bytes))?;
                 rest = behind;
-                tasks.push((source.reader, piece, rows, at, out));
+                tasks.push((reader, piece, rows, at, out));
                 at += len / 8;
             }
         }
@@ -160,6 +161,7 @@ fn blobs(
     let mut arrays: Vec<ArrayRef> = Vec::new();
     let mut bytes = 0_u64;
     for Source { reader, pieces } in sources {
+        let reader = reader.for_pieces(pieces);
         for piece in *pieces {
             let role = piece.chunk().and_then(|c| Some((c, direct_role(c.chunk_type(), column)?)));
             let about = reader.bytes_of_rows(piece.part, column, &piece.rows);
@@ -221,6 +223,7 @@ fn any_rows(sources: &[Source<'_>]) -> Result<AnyRows> {
     let rows: u64 = sources.iter().map(Source::rows).sum();
     let mut any = AnyRows::with_capacity(&first_key(sources), byte_len(rows, 1)?)?;
     for Source { reader, pieces } in sources {
+        let reader = reader.for_pieces(pieces);
         for piece in *pieces {
             let bytes =
                 reader.bytes_of_rows(piece.part, Column::Values(ValueType::Struct), &piece.rows);
@@ -526,6 +529,7 @@ impl KeyReader {
                 zone.count(kind) == zone.rows()
             })
         };
+        let reader = self.for_pieces(pieces);
         let mut written = 0;
         let mut from = 0;
         // Stretches of nothing else at the speed of memory, the others point by point.
@@ -537,13 +541,13 @@ impl KeyReader {
                 let len = byte_len(run.iter().map(Piece::len).sum(), 8)?;
                 let space = space.get_mut(..len).ok_or(no_memory(rows))?;
                 let lost = Lost::new(OnMismatch::Raise);
-                let sources = [Source { reader: self, pieces: run }];
+                let sources = [Source { reader: &reader, pieces: run }];
                 fill_numbers(&sources, column, &lost, space, &Validities::default())?;
                 written += len;
                 from += run.len();
             } else if let Some(piece) = rest.first() {
                 let mut slots = space.as_chunks_mut::<8>().0.iter_mut();
-                self.for_each_points(piece.part, &piece.rows, |_, points, rows| {
+                reader.for_each_points(piece.part, &piece.rows, |_, points, rows| {
                     for row in rows.filter(|row| points.kind(*row) == kind) {
                         let number = match column {
                             Column::Timestamps => {

@@ -27,6 +27,7 @@ mod order;
 mod parallel;
 mod plan;
 pub(crate) mod pool;
+mod recent;
 mod rows;
 pub(crate) mod schema;
 mod select;

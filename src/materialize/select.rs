@@ -111,9 +111,11 @@ impl KeyReader {
         times: Times,
     ) -> Result<Vec<Range<u64>>> {
         let mut found = Vec::new();
-        for Piece { part, rows } in pieces(parts, rows) {
+        let pieces = pieces(parts, rows);
+        let reader = self.for_pieces(&pieces);
+        for Piece { part, rows } in pieces {
             let Place::Chunk(chunk) = &part.place else {
-                let stamps = self.timestamps(part, &rows)?;
+                let stamps = reader.timestamps(part, &rows)?;
                 push_matching(&mut found, &stamps, rows.start, times)?;
                 continue;
             };
@@ -129,7 +131,7 @@ impl KeyReader {
                     push_rows(&mut found, of_block)?;
                     continue;
                 }
-                let stamps = self.timestamps(part, &of_block)?;
+                let stamps = reader.timestamps(part, &of_block)?;
                 if block.sorted {
                     let from = stamps.partition_point(|t| *t < times.first) as u64;
                     let to = stamps.partition_point(|t| *t <= times.last) as u64;
@@ -150,9 +152,11 @@ impl KeyReader {
         values: ValueType,
     ) -> Result<Vec<Range<u64>>> {
         let mut found = Vec::new();
-        for Piece { part, rows } in pieces(parts, rows) {
+        let pieces = pieces(parts, rows);
+        let reader = self.for_pieces(&pieces);
+        for Piece { part, rows } in pieces {
             let Place::Chunk(chunk) = &part.place else {
-                self.push_fitting(&mut found, part, &rows, values)?;
+                reader.push_fitting(&mut found, part, &rows, values)?;
                 continue;
             };
             let (blocks, _) = blocks_of(chunk, &Self::in_chunk(part.first_row, &rows));
@@ -167,7 +171,7 @@ impl KeyReader {
                 if values.takes(&Kinds { counts: zone.counts, ints_are_floats }) {
                     push_rows(&mut found, of_block)?;
                 } else if any {
-                    self.push_fitting(&mut found, part, &of_block, values)?;
+                    reader.push_fitting(&mut found, part, &of_block, values)?;
                 }
             }
         }
@@ -200,6 +204,7 @@ impl KeyReader {
         is_known: impl Fn(i64, i64) -> bool,
         mut offer: impl FnMut(i64),
     ) -> Result<()> {
+        let reader = self.for_pieces(pieces);
         for piece in pieces {
             for rows in piece.steps() {
                 let zone = piece.chunk().and_then(|chunk| {
@@ -213,7 +218,7 @@ impl KeyReader {
                         offer(zone.timestamp_min);
                         offer(zone.timestamp_max);
                     }
-                    _ => self.timestamps(piece.part, &rows)?.iter().copied().for_each(&mut offer),
+                    _ => reader.timestamps(piece.part, &rows)?.iter().copied().for_each(&mut offer),
                 }
             }
         }
@@ -253,10 +258,11 @@ impl KeyReader {
 
     /// Whether the timestamps of these pieces never fall.
     pub(crate) fn is_sorted(&self, pieces: &[Piece<'_>]) -> Result<bool> {
+        let reader = self.for_pieces(pieces);
         let mut last = i64::MIN;
         for piece in pieces {
             let Some(chunk) = piece.chunk() else {
-                let stamps = self.timestamps(piece.part, &piece.rows)?;
+                let stamps = reader.timestamps(piece.part, &piece.rows)?;
                 if !stamps.is_sorted() || stamps.first().is_some_and(|first| *first < last) {
                     return Ok(false);
                 }
@@ -278,7 +284,7 @@ impl KeyReader {
                     continue;
                 }
                 let rows = first_row + rows.start..first_row + rows.end;
-                let stamps = self.timestamps(piece.part, &rows)?;
+                let stamps = reader.timestamps(piece.part, &rows)?;
                 if !stamps.is_sorted() || stamps.first().is_some_and(|first| *first < last) {
                     return Ok(false);
                 }

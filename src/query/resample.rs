@@ -128,6 +128,7 @@ pub(crate) fn resample(
     let ends = aggregates.iter().any(|a| matches!(a, Aggregate::First | Aggregate::Last));
     let extremes = aggregates.iter().any(|a| matches!(a, Aggregate::Min | Aggregate::Max));
     let task = Task { every: every.micros(), ends, extremes };
+    let reader = &*reader.for_pieces(pieces);
     let all: Vec<(&Piece<'_>, Step<'_>)> =
         pieces.iter().flat_map(|piece| steps(piece).map(move |step| (piece, step))).collect();
     let sorted = all.iter().all(|(_, step)| step.block.is_none_or(|block| block.sorted));

@@ -121,6 +121,7 @@ impl Numbers {
 
 /// Statistics of some rows.
 pub(crate) fn stats(reader: &KeyReader, pieces: &[Piece<'_>]) -> Result<HistoryStats> {
+    let reader = &*reader.for_pieces(pieces);
     let mut zone = ZoneMap::default();
     for piece in pieces {
         if let Some(chunk) = piece.chunk().filter(|chunk| is_whole(piece.part, chunk))
