@@ -114,7 +114,17 @@ impl Batch {
         arrow::batches_capsule(py, batches, requested_schema)
     }
 
-    /// As a two-dimensional NumPy array: a row each, the columns but "timestamp" and "key" as float64.
+    /// What `numpy.asarray` calls; as `to_numpy`.
+    #[pyo3(signature = (dtype = None, copy = None))]
+    fn __array__<'py>(
+        slf: &Bound<'py, Self>,
+        dtype: Option<&Bound<'py, PyAny>>,
+        copy: Option<bool>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        sugar::as_asked(&Self::to_numpy(slf)?, dtype, copy, false)
+    }
+
+    /// As a two-dimensional NumPy array of float64: a row each, the columns of numbers.
     fn to_numpy<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         sugar::call(slf.py(), "synadb._convert", "batch_to_numpy", (slf,))
     }

@@ -378,6 +378,10 @@ impl Column {
         self.numpy(py, &Nulls::of(nulls)?)
     }
 
+    fn __iter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        sugar::call(slf.py(), "synadb._convert", "items_of", (slf,))
+    }
+
     /// The values as a list of Python objects.
     fn to_pylist<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         pylist_of(py, &self.array)

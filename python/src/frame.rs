@@ -223,6 +223,17 @@ impl Frame {
         arrow::batches_capsule(py, batches, requested_schema)
     }
 
+    /// What `numpy.asarray` calls; as `to_numpy`.
+    #[pyo3(signature = (dtype = None, copy = None))]
+    fn __array__<'py>(
+        &self,
+        py: Python<'py>,
+        dtype: Option<&Bound<'py, PyAny>>,
+        copy: Option<bool>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        sugar::as_asked(&self.to_numpy(py)?, dtype, copy, false)
+    }
+
     /// A two-dimensional array of float64: a row each moment, a column each key.
     fn to_numpy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let tensor = self.ask(py, synadb::Frame::tensor)?;

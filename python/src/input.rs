@@ -170,10 +170,17 @@ fn values_of(values: &Bound<'_, PyAny>) -> PyResult<Values> {
 
 fn stamps_of(stamps: &Bound<'_, PyAny>, floor: bool) -> PyResult<Stamps> {
     if let Some(array) = arrow_array(stamps)? {
-        return match array.data_type() {
-            DataType::Int64 => ints_as_stamps(&array).map(Stamps::Array),
-            _ => Ok(Stamps::Array(array)),
+        let array = match array.data_type() {
+            DataType::Int64 => ints_as_stamps(&array)?,
+            other if other.is_floating() => return Err(no_floats()),
+            // What does not fit is refused as what it is.
+            other if other.is_integer() && *other != DataType::UInt64 => {
+                let ints = arrow_cast::cast(&array, &DataType::Int64);
+                ints_as_stamps(&ints.map_err(arrow).raise()?)?
+            }
+            _ => array,
         };
+        return Ok(Stamps::Array(array));
     }
     if is_numpy(stamps)? {
         return stamps_of_numpy(stamps, floor);

@@ -61,7 +61,7 @@ def _floats(column: Column) -> Any:
         )
     items = column.to_pylist()
     floats = [math.nan if item is None else float(item) for item in items]
-    if all(item is None or item == value for item, value in zip(items, floats)):
+    if all(item is None or item == value for item, value in zip(items, floats, strict=True)):
         return floats
     raise ValueError(
         f"column {name!r} holds an integer that is no exact float64: take the columns one by "
@@ -74,3 +74,9 @@ def rows_of(batch: Batch) -> Iterator[tuple[Any, ...]]:
     for start in range(0, len(batch), 8192):
         block = batch[start : start + 8192]
         yield from zip(*block.to_pydict().values(), strict=True)
+
+
+def items_of(column: Column) -> Iterator[Any]:
+    """The items one by one; Python objects are made of a block at a time."""
+    for start in range(0, len(column), 8192):
+        yield from column[start : start + 8192].to_pylist()

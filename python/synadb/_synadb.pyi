@@ -807,6 +807,9 @@ class Frame:
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """All rows in batches, in a capsule; anew each time."""
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """As `to_numpy()`, for `numpy.asarray`; always a copy."""
+
     def to_numpy(self) -> Any:
         """A two-dimensional array of float64: a row each moment, a column each key, NaN where nothing is.
 
@@ -867,6 +870,9 @@ class Batch:
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """The batch as a stream, in a capsule; anew each time."""
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """As `to_numpy()`, for `numpy.asarray`; always a copy."""
+
     def to_numpy(self) -> Any:
         """A two-dimensional array of float64: a row each, the columns but timestamps and a scan's keys, nulls as NaN.
 
@@ -918,6 +924,9 @@ class Column:
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """The array as a stream of one, in a capsule."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """The items as Python objects, as `to_pylist`, made of a block at a time."""
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         """As `to_numpy()`, for `numpy.asarray`."""

@@ -354,6 +354,18 @@ def test_batches_refuse_what_the_database_refuses(db, values, timestamps):
         assert str(by_batch.value) == str(by_database.value)
 
 
+@pytest.mark.parametrize("values", [[1, 2], np.array([1, 2])])
+def test_ints_of_any_width_are_microseconds(db, values):
+    for number, kind in enumerate([pa.int8(), pa.int16(), pa.uint16(), pa.int32(), pa.uint32(), pa.int64()]):
+        db.append_batch(f"k{number}", values, pa.array([3, 4], kind))
+        assert db[f"k{number}"].timestamps.to_numpy().view("i8").tolist() == [3, 4]
+    for kind in (pa.float32(), pa.float64()):
+        with pytest.raises(TypeError, match="datetime"):
+            db.append_batch("k", values, pa.array([3, 4], kind))
+    with pytest.raises(synadb.InvalidDataError):
+        db.append_batch("k", values, pa.array([3, None], pa.int32()))
+
+
 def test_batches_take_what_histories_of_several_kinds_leave_as(db):
     db.append_batch("mixed", [1, "x", None, b"y", 1.5], range(5))
     with db.batch() as batch:

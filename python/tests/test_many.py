@@ -241,6 +241,9 @@ def test_batches_to_numpy(db):
     buckets = db["big"].resample(1, ["min", "sum"], empty=True)
     np.testing.assert_array_equal(buckets.to_numpy(), [[2.0**62, 2.0**63], [np.nan] * 2, [2.0**62, 2.0**63]])
     assert db.latest("key").to_numpy().shape == (1, 1)
+    for table in (frame, frame.read()):
+        np.testing.assert_array_equal(np.asarray(table), frame.to_numpy())
+        assert np.array(table, "f4").dtype == "f4"
     with pytest.raises(TypeError, match="numbers"):
         db["text"].read().to_numpy()
 
