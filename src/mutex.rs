@@ -39,11 +39,12 @@ impl<T> Mutex<T> {
                 return guard;
             }
             // Most are held for less than a microsecond, that of the writer for a sync at most.
-            match tries {
-                0..100 => std::thread::yield_now(),
-                _ => std::thread::sleep(Duration::from_micros(100)),
+            if tries < 100 {
+                tries += 1;
+                std::thread::yield_now();
+            } else {
+                std::thread::sleep(Duration::from_micros(100));
             }
-            tries += 1;
         }
     }
 
