@@ -108,6 +108,7 @@ pub use registry::{
 /// For the bindings to other languages, and no part of the interface.
 #[doc(hidden)]
 pub mod bindings {
+    pub use crate::db::check_key;
     pub use crate::fork::PerProcess;
     #[cfg(feature = "c-data")]
     pub use crate::ingest::c_data::{CBatches, CStream, batch_of, field_of, import_array};

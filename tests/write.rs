@@ -686,6 +686,14 @@ fn batches_of_one_database_become_one() {
         all.merge(part).unwrap();
     }
     assert_eq!(all.len(), 1 + 3 * 52);
+    let text = "x".repeat(65 << 20);
+    assert!(matches!(
+        all.append_batch("long", &[1], &[&*text][..]).unwrap_err(),
+        SynaError::ValueTooLarge { .. }
+    ));
+    let atoms = [Atom::from(text)];
+    assert!(all.append_batch("long", &[1], &atoms[..]).is_err());
+    assert_eq!(all.len(), 1 + 3 * 52);
     let other = self::db();
     let mut foreign = other.batch();
     foreign.append("n", 5).unwrap();
@@ -697,6 +705,19 @@ fn batches_of_one_database_become_one() {
     assert_eq!(db.len("text").unwrap(), 3);
     let runs: Vec<f64> = (0..150).map(|row| f64::from(row / 50)).collect();
     assert_eq!(db.get_history_floats("run").unwrap(), runs);
+}
+
+#[test]
+fn batches_of_two_opens_of_one_file_become_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db.syna");
+    let (first, second) = (SynaDB::new(&path).unwrap(), SynaDB::new(&path).unwrap());
+    let (mut all, mut more) = (first.batch(), second.batch());
+    all.append("k", 1i64).unwrap();
+    more.append("k", 2i64).unwrap();
+    all.merge(more).unwrap();
+    all.commit().unwrap();
+    assert_eq!(second.len("k").unwrap(), 2);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString};
-use synadb::bindings::{batch_of, micros_of};
+use synadb::bindings::{batch_of, check_key, micros_of};
 use synadb::{Atom, Batch, SynaDB, SynaError, WriteOptions};
 
 use crate::errors::Raise;
@@ -57,6 +57,7 @@ impl Points {
         stamps: Option<&Bound<'_, PyAny>>,
         floor: bool,
     ) -> PyResult<Points> {
+        check_key(key).raise()?;
         let values = values_of(values)?;
         let stamps = stamps.map_or(Ok(Stamps::Now), |stamps| stamps_of(stamps, floor))?;
         let points = Points { key: key.to_owned(), values, stamps, floor };

@@ -366,6 +366,14 @@ def test_ints_of_any_width_are_microseconds(db, values):
         db.append_batch("k", values, pa.array([3, None], pa.int32()))
 
 
+@pytest.mark.parametrize("values", [[1.0], np.array([1.0]), pa.array([1.0])])
+def test_keys_of_many_points_are_checked_as_keys(db, values):
+    for key in ("", "k" * 65_536):
+        for target in (db, db.batch()):
+            with pytest.raises(synadb.InvalidKeyError, match="a key"):
+                target.append_batch(key, values)
+
+
 def test_batches_take_what_histories_of_several_kinds_leave_as(db):
     db.append_batch("mixed", [1, "x", None, b"y", 1.5], range(5))
     with db.batch() as batch:

@@ -137,6 +137,10 @@ impl Batch {
             let (timestamps, values) = (timestamps.len(), values.len());
             return Err(SynaError::LengthMismatch { timestamps, values });
         }
+        let (len, max) = (values.encoded_len_max(), self.db.open.core.limits.value_size_max);
+        if len > max {
+            return Err(SynaError::ValueTooLarge { len, max });
+        }
         let mut points = Points::new();
         values.append_to(timestamps, &mut points)?;
         self.push_run(key, points);
@@ -265,10 +269,11 @@ impl Batch {
     ///
     /// # Errors
     ///
-    /// `InvalidOption` if the other batch is one of another database: this one is as it was.
+    /// `InvalidOption` if the other batch is one of another database, which is discarded then; this one is as
+    /// it was.
     pub fn merge(&mut self, other: Batch) -> Result<&mut Self> {
         let Batch { db, keys, changes, mut blobs, mut runs, len } = other;
-        if !Arc::ptr_eq(&db.open, &self.db.open) {
+        if !Arc::ptr_eq(&db.open.core, &self.db.open.core) {
             let what = "it must be a batch of the same database";
             return Err(SynaError::InvalidOption { option: "other", what });
         }

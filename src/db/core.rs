@@ -342,8 +342,8 @@ impl Core {
         while self.durable.offset.load(Ordering::Acquire) <= offset {
             let end = self.with_writer(|side| Ok(side.log.end().offset))?;
             if offset >= end {
-                if offset < self.durable.before_rewrite.load(Ordering::Acquire) {
-                    // It stood in a file that was rewritten since: the new one was synced whole.
+                if offset <= self.durable.before_rewrite.load(Ordering::Acquire) {
+                    // It stood in a file that was rewritten since, or at its end: the new one was synced whole.
                     return Ok(());
                 }
                 if offset == end {
@@ -353,6 +353,8 @@ impl Core {
                     }
                     return Ok(());
                 }
+                // It may have stood in a file whose rewrite has failed at last.
+                self.with_writer(|side| side.log.check_writable())?;
                 // Nothing that was written stands there: there is nothing to wait for.
                 return Err(SynaError::NoSuchOffset { offset, end });
             }

@@ -93,8 +93,12 @@ pub struct SynaDB {
     open: Arc<Open>,
 }
 
-/// Checks a key before it goes anywhere.
-fn check_key(key: &str) -> Result<()> {
+/// Whether a key may be one.
+///
+/// # Errors
+///
+/// `EmptyKey`, `KeyTooLong`.
+pub fn check_key(key: &str) -> Result<()> {
     match key.len() {
         0 => Err(SynaError::EmptyKey),
         len if len > usize::from(u16::MAX) => Err(SynaError::KeyTooLong { len }),

@@ -3,6 +3,7 @@
 use crate::atom::{Atom, AtomKind};
 use crate::column::Points;
 use crate::error::{Result, SynaError};
+use crate::format::value;
 
 /// Values of one key, one for each timestamp, as [`SynaDB::append_batch`](crate::SynaDB) takes
 /// them. Made from slices by `into()`.
@@ -36,6 +37,19 @@ impl Values<'_> {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Length of the longest value as an entry has it.
+    pub(crate) fn encoded_len_max(&self) -> u64 {
+        let longest = match self {
+            Values::Floats(_) | Values::Ints(_) => return 0,
+            Values::Texts(values) => values.iter().map(|text| text.len()).max(),
+            Values::Bytes(values) => values.iter().map(|bytes| bytes.len()).max(),
+            Values::Atoms(values) => {
+                return values.iter().map(value::encoded_len).max().unwrap_or(0);
+            }
+        };
+        longest.map_or(0, |len| (value::BLOB_PREFIX + len) as u64)
     }
 
     /// Appends the values with their timestamps to columns.

@@ -19,7 +19,7 @@ pub struct WriteOptions {
     /// Write all batches of a reader as one commit: all of them are visible, or none. They are
     /// staged in memory until the last one has come. Default false: each batch is a commit.
     pub atomic: bool,
-    /// What an atomic write of a reader may stage, in bytes: 16 a point, of a text or bytes its
+    /// What an atomic write of a reader, or one into a batch, may stage, in bytes: 16 a point, of a text or bytes its
     /// length and 16 more, and of each key its length and 256. Default 1 GiB.
     pub write_budget_bytes: u64,
 }
@@ -81,7 +81,7 @@ impl WriteOptions {
         self
     }
 
-    /// Sets how many bytes an atomic write may stage.
+    /// Sets how many bytes an atomic write, or one into a batch, may stage.
     #[must_use]
     pub fn with_write_budget_bytes(mut self, bytes: u64) -> Self {
         self.write_budget_bytes = bytes;

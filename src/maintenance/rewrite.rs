@@ -415,8 +415,6 @@ fn take_over(
     *side = WriterSide { log: writer, ..finished };
     side.policy = core.config.policy();
     core.replace_generation(Generation::new(log, index));
-    core.durable.before_rewrite.fetch_max(old_end, Ordering::AcqRel);
-    core.durable.offset.store(end.offset, Ordering::Release);
     if let Err(error) = sync_folder_of(&*core.storage, &core.path) {
         // Both files are whole, but which of them has the name after a power loss is not known:
         // what is appended from now on could be lost with it.
@@ -424,5 +422,8 @@ fn take_over(
         side.log.poison("syncing the folder after a rewrite", source);
         return Err(error);
     }
+    // Only now: what the old file had not synced is durable once the new one has the name.
+    core.durable.before_rewrite.fetch_max(old_end, Ordering::AcqRel);
+    core.durable.offset.store(end.offset, Ordering::Release);
     Ok(report)
 }

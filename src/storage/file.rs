@@ -32,7 +32,8 @@ const PARTS_MAX: usize = 1024;
 /// The same file under a number that no standard stream has.
 ///
 /// A program that is started with one of them closed, as daemons are, would get that number for the
-/// database, and whatever it, or a library in it, prints would overwrite the file.
+/// database, and whatever it, or a library in it, prints would overwrite the file. (Between the opening and
+/// this there are microseconds.)
 fn above_standard_streams(file: File) -> io::Result<File> {
     if file.as_raw_fd() > libc::STDERR_FILENO {
         return Ok(file);

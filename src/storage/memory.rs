@@ -20,6 +20,7 @@ use std::sync::{Arc, Weak};
 
 use memmap2::{MmapMut, MmapRaw};
 
+use crate::fork;
 use crate::mutex::{Mutex, MutexGuard};
 
 use super::{
@@ -207,13 +208,15 @@ struct OpenFile {
     /// Tells open files apart: locks belong to them, not to threads.
     number: u64,
     writable: bool,
+    /// The count of forks when it was opened.
+    forks: u64,
 }
 
 impl OpenFile {
     fn open(node: Arc<Node>, writable: bool) -> Arc<dyn StorageFile> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        Arc::new(OpenFile { node, number, writable })
+        Arc::new(OpenFile { node, number, writable, forks: fork::count() })
     }
 
     fn content_to_write(&self) -> io::Result<MutexGuard<'_, Content>> {
@@ -226,6 +229,10 @@ impl OpenFile {
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
+        if fork::count() != self.forks {
+            // The parent's: a thread that this child does not have may have the lock.
+            return;
+        }
         let mut holder = self.node.holder.lock();
         if *holder == Some(self.number) {
             *holder = None;
@@ -474,5 +481,25 @@ impl Mapping for MemoryMapping {
 impl fmt::Debug for MemoryMapping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryMapping").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forked_child_drops_what_the_parent_opened_without_its_lock() {
+        let storage = MemoryStorage::default();
+        let file = storage.open(Path::new("/f"), OpenMode::CreateNew).unwrap();
+        let node = Arc::clone(storage.folder.lock().files.values().next().unwrap());
+        let forks = fork::count().wrapping_sub(1);
+        let parents = OpenFile { node: Arc::clone(&node), number: 77, writable: true, forks };
+        let mut holder = node.holder.lock();
+        *holder = Some(77);
+        drop(parents);
+        assert_eq!(*holder, Some(77));
+        drop(holder);
+        drop(file);
     }
 }
