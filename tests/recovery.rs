@@ -1027,6 +1027,24 @@ fn a_folder_sync_that_fails_after_a_rewrite_poisons_and_both_files_open() {
     assert!(found[0] > 0 && found[1] > 0, "{found:?}");
 }
 
+/// Which of both files has the name is not known then, and the old one was never synced.
+#[test]
+fn a_rewrite_makes_nothing_durable_before_its_folder_is_synced() {
+    let mut run = Run::new();
+    run.open(Durability::Os);
+    let offsets: Vec<u64> = (0..50).map(|_| run.db().append("a", 1).unwrap()).collect();
+    let durable = run.db().durable_offset();
+    let fails = || FaultPlan::new().fail(Operation::SyncFolder, 1, Times::Once, libc::EIO);
+    run.storage.hook(Operation::Rename, 1, move |storage| storage.set_plan(fails()));
+    run.db().compact().unwrap_err();
+    assert_eq!(run.db().durable_offset(), durable);
+    for offset in offsets {
+        let waited = run.db().wait_durable(offset);
+        assert!(matches!(waited, Err(SynaError::Poisoned { .. })), "{offset}: {waited:?}");
+    }
+    kill(&run.storage, run.db.take().unwrap());
+}
+
 /// What may be in the database, given which calls succeeded.
 #[derive(Default)]
 struct Outcomes {

@@ -226,20 +226,19 @@ impl Frame<'_> {
         (value, len): ([u64; 2], usize),
     ) -> BodyCrc {
         let val_len = u32::try_from(len).unwrap_or(u32::MAX);
-        let entry_len = entry_len(self.key.len(), val_len.into());
         let [first, second] = self.fields(val_len);
-        let rest =
-            (HEADER_LEN + self.key.len() + len).next_multiple_of(8) - (HEADER_LEN + self.key.len());
+        let before = HEADER_LEN + self.key.len();
+        let rest = (before + len).next_multiple_of(8) - before;
         let (body, head) =
             of_entry(salt, (at.offset, at.head_crc), [first, second], self.key, (value, rest));
-        let end = out.len() + HEADER_LEN + self.key.len() + rest;
+        let end = out.len() + before + rest;
         let header = [u64::from(head) | u64::from(body) << 32, first, second];
         out.extend_from_slice(header.map(u64::to_le_bytes).as_flattened());
         out.extend_from_slice(self.key);
         let [low, high] = value;
         out.extend_from_slice([low, high, 0].map(u64::to_le_bytes).as_flattened());
         out.truncate(end);
-        *at = Position { offset: at.offset + entry_len, head_crc: head };
+        *at = Position { offset: at.offset + (before + rest) as u64, head_crc: head };
         body
     }
 
